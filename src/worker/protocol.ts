@@ -1,0 +1,42 @@
+import type { Job, JobEvent, JobResult, LogLevel } from "../plan/job.js";
+import type { ErrorCode, SourceLocation } from "../util/errors.js";
+
+/**
+ * What the runner and its worker processes say to each other, over Node's IPC channel (JSON).
+ *
+ * A worker is told one job at a time; it answers each `job` with exactly one `done` or `failed`.
+ * When the channel closes the worker ends itself at once: no runner, no work.
+ */
+export type RunnerMessage =
+  | { readonly type: "job"; readonly job: Job; readonly attempt: number }
+  /** Stop the job gently: TensorRT's monitor is asked to cancel. It ends with `failed`, code `cancelled`. */
+  | { readonly type: "cancel" }
+  /** No more jobs: leave. */
+  | { readonly type: "exit" };
+
+export type WorkerMessage =
+  | { readonly type: "ready"; readonly pid: number }
+  | { readonly type: "event"; readonly id: string; readonly event: JobEvent }
+  | { readonly type: "done"; readonly id: string; readonly result: JobResult; readonly peakMemory: number }
+  | { readonly type: "failed"; readonly id: string; readonly error: JobError };
+
+/** A {@link TrtorchError} as plain data. */
+export interface JobError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint?: string;
+  readonly location?: SourceLocation;
+  /** Only for `internal` errors, which are our bugs: it goes to the job's log, not to the terminal. */
+  readonly stack?: string;
+}
+
+/** What a job may use of its surroundings. */
+export interface JobContext {
+  emit(event: JobEvent): void;
+  log(line: string, level: LogLevel): void;
+  /** Aborts when the job is to stop gently. */
+  readonly signal: AbortSignal;
+}
+
+/** The signature of `compileJob` in `compile.ts`. */
+export type CompileJob = (job: Job, context: JobContext) => Promise<JobResult>;
