@@ -1,3 +1,4 @@
+import type { Device } from "../plan/device.js";
 import type { Job, JobEvent, JobResult, LogLevel } from "../plan/job.js";
 import type { ErrorCode, SourceLocation } from "../util/errors.js";
 
@@ -8,7 +9,7 @@ import type { ErrorCode, SourceLocation } from "../util/errors.js";
  * When the channel closes the worker ends itself at once: no runner, no work.
  */
 export type RunnerMessage =
-  | { readonly type: "job"; readonly job: Job; readonly attempt: number }
+  | { readonly type: "job"; readonly job: Job; readonly device: Device | null }
   /** Stop the job gently: TensorRT's monitor is asked to cancel. It ends with `failed`, code `cancelled`. */
   | { readonly type: "cancel" }
   /** No more jobs: leave. */
@@ -34,6 +35,11 @@ export interface JobError {
 export interface JobContext {
   emit(event: JobEvent): void;
   log(line: string, level: LogLevel): void;
+  /**
+   * The GPU that this worker holds, null for a worker of the CPU. It is the only one that CUDA shows to the process
+   * (CUDA_VISIBLE_DEVICES), so its ordinal is 0.
+   */
+  readonly device: Device | null;
   /** Aborts when the job is to stop gently. */
   readonly signal: AbortSignal;
 }
