@@ -1,0 +1,47 @@
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { createRequire } from "node:module";
+
+interface CoreAddon {
+  mapFile(path: string): ArrayBuffer;
+}
+
+let addon: CoreAddon | null | undefined;
+
+/**
+ * The bytes of a file: a read-only memory map where the native addon is built, so that weights are paged in when they
+ * are used and never copied; else the file read whole. Never write to the result.
+ *
+ * Throws Node's own `ENOENT`, `EACCES`, ... errors.
+ */
+export function mapFile(path: string): Uint8Array {
+  const descriptor = openSync(path, "r");
+  try {
+    const size = fstatSync(descriptor).size;
+    addon ??= loadAddon();
+    // An empty file cannot be mapped.
+    if (addon !== null && size > 0) return new Uint8Array(addon.mapFile(path));
+    const bytes = new Uint8Array(size);
+    // In pieces, because one read returns 2 GiB at most.
+    for (let at = 0; at < size; ) {
+      const count = readSync(descriptor, bytes, at, Math.min(size - at, 1 << 30), null);
+      if (count === 0) return bytes.subarray(0, at);
+      at += count;
+    }
+    return bytes;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function loadAddon(): CoreAddon | null {
+  const require = createRequire(import.meta.url);
+  // From src/util and from dist/src/util.
+  for (const root of ["../../", "../../../"]) {
+    try {
+      return require(`${root}native/build/Release/trtorch_core.node`) as CoreAddon;
+    } catch {
+      // Not built for this machine.
+    }
+  }
+  return null;
+}
