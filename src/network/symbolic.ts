@@ -1,0 +1,453 @@
+import { TrtorchError } from "../util/errors.js";
+
+/**
+ * Integers that are known only at run time, as expressions over symbols with bounds. A dim of a tensor is a number or
+ * one of these, so shape inference, `aten::size` and arithmetic on it stay exact for dynamic shapes: equal expressions
+ * are recognised (`2*b` here and there), bounds decide most branches, and shape-tensor layers are made only where
+ * TensorRT needs the value itself.
+ *
+ * A SymInt is a polynomial with integer coefficients over atoms; an atom is a symbol or an operation that a polynomial
+ * cannot express (floor division, min, max, rounding of a float). Polynomials are normalised: equal keys, equal values.
+ */
+export interface SymbolAtom {
+  readonly kind: "symbol";
+  readonly key: string;
+  readonly min: number;
+  readonly opt: number;
+  readonly max: number;
+  /** The network tensor that holds the value: the size along `axis`, or without one the scalar itself. */
+  readonly source: { readonly tensor: SymbolSource; readonly axis?: number };
+}
+
+/** What a symbol's value is read from: an ITensor of the network (kept opaque here). */
+export interface SymbolSource {
+  readonly id: number;
+}
+
+export type IntOperation = "floordiv" | "min" | "max" | "floor" | "ceil" | "round" | "trunc" | "select";
+
+export interface OperationAtom {
+  readonly kind: "operation";
+  readonly key: string;
+  readonly operation: IntOperation;
+  readonly args: readonly SymScalar[];
+  readonly min: number;
+  readonly max: number;
+}
+
+export type Atom = SymbolAtom | OperationAtom;
+
+interface Term {
+  /** Sorted by key, repeated for powers; empty for the constant term. */
+  readonly atoms: readonly Atom[];
+  readonly coefficient: number;
+}
+
+export type Dim = number | SymInt;
+export type FloatScalar = number | SymFloat;
+export type SymScalar = Dim | FloatScalar | boolean | SymBool;
+
+export class SymInt {
+  readonly key: string;
+  readonly terms: readonly Term[];
+  readonly min: number;
+  readonly max: number;
+
+  /** @internal Use the functions below. */
+  constructor(terms: readonly Term[]) {
+    this.terms = terms;
+    this.key = terms.map((term) => [term.coefficient, ...term.atoms.map((atom) => atom.key)].join("*")).join("+");
+    let min = 0;
+    let max = 0;
+    for (const { atoms, coefficient } of terms) {
+      let low = coefficient;
+      let high = coefficient;
+      for (const atom of atoms) {
+        const products = [low, high].flatMap((bound) => [times(bound, atom.min), times(bound, atom.max)]);
+        low = Math.min(...products);
+        high = Math.max(...products);
+      }
+      min += low;
+      max += high;
+    }
+    this.min = min;
+    this.max = max;
+  }
+
+  /** For messages and dumps: `2*batch + 1`. */
+  toString(): string {
+    return this.terms
+      .map(({ atoms, coefficient }) => {
+        const names = atoms.map(describeAtom).join("*");
+        if (names === "") return String(coefficient);
+        return coefficient === 1 ? names : coefficient === -1 ? `-${names}` : `${coefficient}*${names}`;
+      })
+      .join(" + ")
+      .replaceAll("+ -", "- ");
+  }
+}
+
+export type FloatOperation =
+  | "toFloat"
+  | "add"
+  | "sub"
+  | "mul"
+  | "div"
+  | "sqrt"
+  | "pow"
+  | "min"
+  | "max"
+  | "neg"
+  | "log"
+  | "exp";
+
+/** A float computed from sizes, such as `size * scale_factor` before it is floored. */
+export class SymFloat {
+  readonly operation: FloatOperation;
+  readonly args: readonly (Dim | FloatScalar)[];
+  readonly key: string;
+
+  constructor(operation: FloatOperation, args: readonly (Dim | FloatScalar)[]) {
+    this.operation = operation;
+    this.args = args;
+    this.key = `${operation}(${args.map(keyOf).join(",")})`;
+  }
+
+  toString(): string {
+    return `${this.operation}(${this.args.map(String).join(", ")})`;
+  }
+}
+
+export type BoolOperation = "eq" | "ne" | "lt" | "le" | "and" | "or" | "not";
+
+/** A condition on sizes that their bounds do not decide. */
+export class SymBool {
+  readonly operation: BoolOperation;
+  readonly args: readonly SymScalar[];
+  readonly key: string;
+
+  constructor(operation: BoolOperation, args: readonly SymScalar[]) {
+    this.operation = operation;
+    this.args = args;
+    this.key = `${operation}(${args.map(keyOf).join(",")})`;
+  }
+
+  toString(): string {
+    return `${this.operation}(${this.args.map(String).join(", ")})`;
+  }
+}
+
+export function isSymbolic(value: unknown): value is SymInt | SymFloat | SymBool {
+  return value instanceof SymInt || value instanceof SymFloat || value instanceof SymBool;
+}
+
+export function keyOf(value: SymScalar): string {
+  return isSymbolic(value) ? value.key : String(value);
+}
+
+export function symbol(
+  name: string,
+  bounds: { min: number; opt: number; max: number },
+  source: SymbolAtom["source"],
+): SymInt {
+  return fromAtom({ kind: "symbol", key: name, ...bounds, source });
+}
+
+function fromAtom(atom: Atom): SymInt {
+  return new SymInt([{ atoms: [atom], coefficient: 1 }]);
+}
+
+/** Infinity * 0 is 0 for bounds. */
+function times(a: number, b: number): number {
+  return a === 0 || b === 0 ? 0 : a * b;
+}
+
+function describeAtom(atom: Atom): string {
+  return atom.kind === "symbol" ? atom.key : `${atom.operation}(${atom.args.map(String).join(", ")})`;
+}
+
+function termsOf(value: Dim): readonly Term[] {
+  if (value instanceof SymInt) return value.terms;
+  return value === 0 ? [] : [{ atoms: [], coefficient: value }];
+}
+
+function normalize(terms: Iterable<Term>): Dim {
+  const sums = new Map<string, { atoms: readonly Atom[]; coefficient: number }>();
+  for (const { atoms, coefficient } of terms) {
+    const key = atoms.map((atom) => atom.key).join("*");
+    const known = sums.get(key);
+    if (known === undefined) sums.set(key, { atoms, coefficient });
+    else known.coefficient += coefficient;
+  }
+  const kept = [...sums].filter(([, term]) => term.coefficient !== 0);
+  if (kept.length === 0) return 0;
+  if (kept.length === 1 && kept[0]?.[0] === "") return kept[0][1].coefficient;
+  kept.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  return new SymInt(kept.map(([, term]) => term));
+}
+
+export function add(...values: Dim[]): Dim {
+  if (values.every((value) => typeof value === "number")) return values.reduce((sum, value) => sum + value, 0);
+  return normalize(values.flatMap(termsOf));
+}
+
+export function neg(value: Dim): Dim {
+  return mul(value, -1);
+}
+
+export function sub(a: Dim, b: Dim): Dim {
+  return add(a, neg(b));
+}
+
+export function mul(...values: Dim[]): Dim {
+  let product: Dim = 1;
+  for (const value of values) {
+    if (typeof product === "number" && typeof value === "number") product *= value;
+    else {
+      const left = termsOf(product);
+      const right = termsOf(value);
+      product = normalize(
+        left.flatMap((a) =>
+          right.map((b) => ({
+            atoms: [...a.atoms, ...b.atoms].sort((x, y) => (x.key < y.key ? -1 : 1)),
+            coefficient: a.coefficient * b.coefficient,
+          })),
+        ),
+      );
+    }
+  }
+  return product;
+}
+
+/** Python's `//`: rounds towards minus infinity. */
+export function floordiv(a: Dim, b: Dim): Dim {
+  if (b === 0) throw new TrtorchError("conversion", `division of ${a} by zero in shape arithmetic`);
+  if (typeof a === "number" && typeof b === "number") return Math.floor(a / b);
+  if (b === 1 || a === 0) return a;
+  if (keyOf(a) === keyOf(b)) return 1;
+  const exact = divideExactly(a, b);
+  if (exact !== undefined) return exact;
+  if (typeof b === "number" && b > 0 && a instanceof SymInt) {
+    // (b*q + r) // b = q + r // b, whatever the sign of r.
+    const whole: Term[] = [];
+    const rest: Term[] = [];
+    for (const term of a.terms) {
+      const quotient = Math.floor(term.coefficient / b);
+      const remainder = term.coefficient - quotient * b;
+      if (quotient !== 0) whole.push({ atoms: term.atoms, coefficient: quotient });
+      if (remainder !== 0) rest.push({ atoms: term.atoms, coefficient: remainder });
+    }
+    const remainder = normalize(rest);
+    const quotient = normalize(whole);
+    if (bounds(remainder).min >= 0 && bounds(remainder).max < b) return quotient;
+    if (quotient !== 0) return add(quotient, floordiv(remainder, b));
+    // (x // c) // b = x // (c*b)
+    const only = a.terms.length === 1 && a.terms[0]?.coefficient === 1 ? a.terms[0].atoms : undefined;
+    const atom = only?.length === 1 ? only[0] : undefined;
+    if (atom?.kind === "operation" && atom.operation === "floordiv") {
+      const [numerator, divisor] = atom.args as [Dim, Dim];
+      if (typeof divisor === "number" && divisor > 0) return floordiv(numerator, divisor * b);
+    }
+  }
+  const x = bounds(a);
+  const y = bounds(b);
+  const quotients =
+    y.min > 0
+      ? [x.min / y.min, x.min / y.max, x.max / y.min, x.max / y.max].map((q) => Math.floor(Number.isNaN(q) ? 0 : q))
+      : [-Infinity, Infinity];
+  return operation("floordiv", [a, b], Math.min(...quotients), Math.max(...quotients));
+}
+
+/** a / b when b is a single term that divides every term of a. */
+function divideExactly(a: Dim, b: Dim): Dim | undefined {
+  const divisors = termsOf(b);
+  if (divisors.length !== 1) return undefined;
+  const divisor = divisors[0] as Term;
+  const quotient: Term[] = [];
+  for (const term of termsOf(a)) {
+    if (term.coefficient % divisor.coefficient !== 0) return undefined;
+    const atoms = [...term.atoms];
+    for (const atom of divisor.atoms) {
+      const index = atoms.findIndex((other) => other.key === atom.key);
+      if (index < 0) return undefined;
+      atoms.splice(index, 1);
+    }
+    quotient.push({ atoms, coefficient: term.coefficient / divisor.coefficient });
+  }
+  return normalize(quotient);
+}
+
+/** Python's `%`: has the sign of the divisor. */
+export function mod(a: Dim, b: Dim): Dim {
+  return sub(a, mul(floordiv(a, b), b));
+}
+
+export function ceildiv(a: Dim, b: Dim): Dim {
+  return neg(floordiv(neg(a), b));
+}
+
+export function min(a: Dim, b: Dim): Dim {
+  const order = lessOrEqual(a, b);
+  if (order === true) return a;
+  if (order === false || lessOrEqual(b, a) === true) return b;
+  const [x, y] = [bounds(a), bounds(b)];
+  return operation("min", sorted(a, b), Math.min(x.min, y.min), Math.min(x.max, y.max));
+}
+
+export function max(a: Dim, b: Dim): Dim {
+  const order = lessOrEqual(a, b);
+  if (order === true) return b;
+  if (order === false || lessOrEqual(b, a) === true) return a;
+  const [x, y] = [bounds(a), bounds(b)];
+  return operation("max", sorted(a, b), Math.max(x.min, y.min), Math.max(x.max, y.max));
+}
+
+function sorted(a: Dim, b: Dim): [Dim, Dim] {
+  return keyOf(a) < keyOf(b) ? [a, b] : [b, a];
+}
+
+/** An int made from a float: floor, ceil, Python's round (half to even), or `int()`. */
+export function round(kind: "floor" | "ceil" | "round" | "trunc", value: FloatScalar): Dim {
+  if (typeof value === "number") return kind === "round" ? roundHalfEven(value) : Math[kind](value);
+  const low = evaluate(value, "min");
+  const high = evaluate(value, "max");
+  const bound = (n: number): number => (kind === "round" ? roundHalfEven(n) : Math[kind](n));
+  return operation(kind, [value], Math.min(bound(low), bound(high)), Math.max(bound(low), bound(high)));
+}
+
+export function roundHalfEven(value: number): number {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  if (rest !== 0.5) return Math.round(value);
+  return floor % 2 === 0 ? floor : floor + 1;
+}
+
+function operation(kind: IntOperation, args: readonly SymScalar[], low: number, high: number): Dim {
+  if (low === high && Number.isFinite(low)) return low;
+  return fromAtom({
+    kind: "operation",
+    operation: kind,
+    args,
+    key: `${kind}(${args.map(keyOf).join(",")})`,
+    min: low,
+    max: high,
+  });
+}
+
+export function bounds(value: Dim): { min: number; max: number } {
+  return typeof value === "number" ? { min: value, max: value } : value;
+}
+
+/** true or false where the bounds decide, else undefined. */
+export function equal(a: Dim, b: Dim): boolean | undefined {
+  if (keyOf(a) === keyOf(b)) return true;
+  const difference = bounds(sub(a, b));
+  if (difference.min > 0 || difference.max < 0) return false;
+  return difference.min === 0 && difference.max === 0 ? true : undefined;
+}
+
+export function lessOrEqual(a: Dim, b: Dim): boolean | undefined {
+  const difference = bounds(sub(a, b));
+  if (difference.max <= 0) return true;
+  return difference.min > 0 ? false : undefined;
+}
+
+export function lessThan(a: Dim, b: Dim): boolean | undefined {
+  const difference = bounds(sub(a, b));
+  if (difference.max < 0) return true;
+  return difference.min >= 0 ? false : undefined;
+}
+
+/** Are these certainly the same number? */
+export function sameDim(a: Dim, b: Dim): boolean {
+  return keyOf(a) === keyOf(b);
+}
+
+export type Assignment = "min" | "opt" | "max" | ((symbol: SymbolAtom) => number);
+
+/** The value of an expression when every symbol takes its minimum, its optimum, its maximum, or what a function says. */
+export function evaluate(value: SymScalar, at: Assignment): number {
+  if (typeof value === "number") return value;
+  if (typeof value === "boolean") return value ? 1 : 0;
+  if (value instanceof SymInt) {
+    return value.terms.reduce(
+      (sum, { atoms, coefficient }) =>
+        sum + atoms.reduce((product, atom) => times(product, evaluateAtom(atom, at)), coefficient),
+      0,
+    );
+  }
+  const [x = 0, y = 0] = value.args.map((arg) => evaluate(arg, at));
+  switch (value.operation) {
+    case "toFloat":
+      return x;
+    case "add":
+      return x + y;
+    case "sub":
+      return x - y;
+    case "mul":
+      return x * y;
+    case "div":
+      return x / y;
+    case "sqrt":
+      return Math.sqrt(x);
+    case "pow":
+      return x ** y;
+    case "min":
+      return Math.min(x, y);
+    case "max":
+      return Math.max(x, y);
+    case "neg":
+      return -x;
+    case "log":
+      return Math.log(x);
+    case "exp":
+      return Math.exp(x);
+    case "eq":
+      return Number(x === y);
+    case "ne":
+      return Number(x !== y);
+    case "lt":
+      return Number(x < y);
+    case "le":
+      return Number(x <= y);
+    case "and":
+      return Number(x !== 0 && y !== 0);
+    case "or":
+      return Number(x !== 0 || y !== 0);
+    case "not":
+      return Number(x === 0);
+  }
+}
+
+function evaluateAtom(atom: Atom, at: Assignment): number {
+  if (atom.kind === "symbol") return typeof at === "function" ? at(atom) : atom[at];
+  const [x = 0, y = 0, z = 0] = atom.args.map((arg) => evaluate(arg, at));
+  switch (atom.operation) {
+    case "floordiv":
+      return Math.floor(x / y);
+    case "min":
+      return Math.min(x, y);
+    case "max":
+      return Math.max(x, y);
+    case "select":
+      return x !== 0 ? y : z;
+    case "round":
+      return roundHalfEven(x);
+    default:
+      return Math[atom.operation](x);
+  }
+}
+
+/** TensorRT's spelling of dims: -1 where the size is known only at run time. */
+export function toDims(dims: readonly Dim[]): number[] {
+  return dims.map((dim) => (typeof dim === "number" ? dim : -1));
+}
+
+export function isStatic(dims: readonly Dim[]): dims is readonly number[] {
+  return dims.every((dim) => typeof dim === "number");
+}
+
+/** The number of elements. */
+export function volume(dims: readonly Dim[]): Dim {
+  return mul(...dims);
+}
