@@ -58,7 +58,8 @@ export interface BuilderSettings {
   readonly workspace: number | null;
   /** 0..5. */
   readonly optimizationLevel: number | null;
-  readonly timingCache: boolean;
+  /** The folder of the timing caches, one file a device and library; null: none is used. */
+  readonly timingCache: string | null;
   readonly tf32: boolean;
   readonly sparsity: boolean;
   readonly refit: boolean;
