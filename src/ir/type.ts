@@ -84,18 +84,19 @@ export function printType(type: Type): string {
     case "OptionalType":
       return `${printType(type.element)}?`;
     case "FutureType":
-      return `Future(${printType(type.element)})`;
+      return `Future[${printType(type.element)}]`;
     case "TupleType":
       return type.name !== undefined && type.fields !== undefined
-        ? `NamedTuple(${type.elements.map((element, i) => `${printType(element)} ${type.fields?.[i]}`).join(", ")})`
+        ? `NamedTuple(${type.elements.map((element, i) => `${type.fields?.[i]} : ${printType(element)}`).join(", ")})`
         : `(${type.elements.map(printType).join(", ")})`;
     case "DictType":
       return `Dict(${printType(type.key)}, ${printType(type.value)})`;
     case "UnionType":
       return `Union(${type.members.map(printType).join(", ")})`;
     case "ClassType":
-    case "InterfaceType":
       return type.name;
+    case "InterfaceType":
+      return `InterfaceType<${type.name.split(".").pop()}>`;
     case "EnumType":
       return `Enum<${type.name}>`;
     case "FunctionType":
