@@ -1,0 +1,407 @@
+import type { Argument, FunctionSchema } from "../ir/schema.js";
+import { printType, sameType, type Type } from "../ir/type.js";
+
+/** What a call passes: only its type counts here. */
+export interface Operand {
+  readonly type: Type;
+  /** `[]` without an annotation, which becomes a list of whatever is asked for. */
+  readonly emptyList?: boolean;
+}
+
+/** What is to be done with an operand before it becomes an input. */
+export type Conversion =
+  | { readonly kind: "same" }
+  /** `1` for `int[2]`. */
+  | { readonly kind: "repeat"; readonly times: number }
+  | { readonly kind: "emptyList"; readonly element: Type }
+  | { readonly kind: "tupleToList"; readonly element: Type }
+  | { readonly kind: "tuple"; readonly elements: readonly Conversion[]; readonly types: readonly Type[] }
+  /** A call of an operator that takes the operand alone: `aten::IntImplicit`. */
+  | { readonly kind: "call"; readonly operator: string; readonly type: Type };
+
+export type Input<T> =
+  | { readonly kind: "operand"; readonly operand: T; readonly conversion: Conversion }
+  /** Trailing arguments gathered into a list: `x.view(2, 3)`. */
+  | {
+      readonly kind: "list";
+      readonly operands: readonly T[];
+      readonly conversions: readonly Conversion[];
+      readonly element: Type;
+    }
+  | { readonly kind: "default"; readonly argument: Argument };
+
+export interface Match<T> {
+  readonly schema: FunctionSchema;
+  readonly inputs: readonly Input<T>[];
+  readonly returns: readonly Type[];
+}
+
+/** The arguments of a call. `self` fills the schema's argument of that name. */
+export interface CallArguments<T extends Operand> {
+  readonly self?: T | undefined;
+  readonly args: readonly T[];
+  readonly kwargs: ReadonlyMap<string, T>;
+}
+
+const SAME: Conversion = { kind: "same" };
+
+/**
+ * Chooses the overload of a call as PyTorch does: the first schema that takes the arguments as they are, else the
+ * first that takes them with implicit conversions. Where none does, `reasons` receives a line for each.
+ */
+export function matchSchemas<T extends Operand>(
+  schemas: readonly FunctionSchema[],
+  call: CallArguments<T>,
+  reasons?: string[],
+): Match<T> | undefined {
+  for (const allowConversions of [false, true]) {
+    for (const schema of schemas) {
+      const match = new Matcher(schema, call, allowConversions, allowConversions ? reasons : undefined).match();
+      if (match !== undefined) return match;
+    }
+  }
+  return undefined;
+}
+
+class Matcher<T extends Operand> {
+  readonly #schema: FunctionSchema;
+  readonly #call: CallArguments<T>;
+  readonly #allow: boolean;
+  readonly #reasons: string[] | undefined;
+  /** What the schema's type variables stand for. */
+  readonly #variables = new Map<string, Type>();
+
+  constructor(schema: FunctionSchema, call: CallArguments<T>, allow: boolean, reasons: string[] | undefined) {
+    this.#schema = schema;
+    this.#call = call;
+    this.#allow = allow;
+    this.#reasons = reasons;
+  }
+
+  match(): Match<T> | undefined {
+    const { args, kwargs } = this.#call;
+    const schema = this.#schema;
+    let { self } = this.#call;
+    const inputs: Input<T>[] = [];
+    let used = 0;
+    let usedKeywords = 0;
+    for (const [index, formal] of schema.arguments.entries()) {
+      let operand: T | undefined;
+      if (self !== undefined && formal.name === "self") {
+        operand = self;
+        self = undefined;
+      } else if (!formal.kwargOnly && used < args.length) {
+        if (this.#takesRest(index) && !this.#isListLike(args[used] as T, formal)) {
+          const input = this.#gather(args.slice(used), formal);
+          if (input === undefined) return undefined;
+          used = args.length;
+          inputs.push(input);
+          continue;
+        }
+        operand = args[used++];
+      } else {
+        operand = kwargs.get(formal.name);
+        // Python calls `input` what the operators call `self`.
+        if (operand === undefined && formal.name === "self") operand = kwargs.get("input");
+        if (operand !== undefined) usedKeywords++;
+        else if (formal.hasDefault) {
+          inputs.push({ kind: "default", argument: formal });
+          continue;
+        } else return this.#no(`argument '${formal.name}' is not given`);
+      }
+      const conversion = this.#argument(formal, operand as T);
+      if (conversion === undefined) return undefined;
+      inputs.push({ kind: "operand", operand: operand as T, conversion });
+    }
+    if (self !== undefined) return this.#no("it takes no 'self'");
+    if (schema.isVararg) {
+      for (; used < args.length; used++) {
+        inputs.push({ kind: "operand", operand: args[used] as T, conversion: SAME });
+      }
+    }
+    if (used < args.length) return this.#no(`it takes ${used} positional arguments, not ${args.length}`);
+    if (usedKeywords < kwargs.size) {
+      const unknown = [...kwargs.keys()].filter((name) => !schema.arguments.some((formal) => formal.name === name));
+      return this.#no(`it takes no keyword ${unknown.map((name) => `'${name}'`).join(", ")}`);
+    }
+    return { schema, inputs, returns: schema.returns.map((result) => this.#evaluate(result.type) ?? result.type) };
+  }
+
+  /** May all remaining positional arguments become this argument's list? */
+  #takesRest(index: number): boolean {
+    const formal = this.#schema.arguments[index] as Argument;
+    if (!this.#allow || formal.size !== undefined) return false;
+    const next = this.#schema.arguments[index + 1];
+    if (next !== undefined && !next.kwargOnly) return false;
+    const list = unwrapOptional(formal.type);
+    return list.kind === "ListType" && list.element.kind !== "VarType";
+  }
+
+  #isListLike(operand: T, formal: Argument): boolean {
+    const { type } = operand;
+    return type.kind === "ListType" || type.kind === "NoneType" || convertibleToList(type, unwrapOptional(formal.type));
+  }
+
+  #gather(operands: readonly T[], formal: Argument): Input<T> | undefined {
+    const { element } = unwrapOptional(formal.type) as { element: Type };
+    const conversions: Conversion[] = [];
+    for (const operand of operands) {
+      const conversion = this.#fits(element, operand, formal.name);
+      if (conversion === undefined) return undefined;
+      conversions.push(conversion);
+    }
+    return { kind: "list", operands, conversions, element };
+  }
+
+  #argument(formal: Argument, operand: T): Conversion | undefined {
+    if (formal.size !== undefined) {
+      const list = unwrapOptional(formal.type);
+      if (list.kind === "ListType" && isNumber(list.element) && isSubtype(operand.type, list.element)) {
+        return { kind: "repeat", times: formal.size };
+      }
+    }
+    // The schema parser reads these as Any; they take less.
+    if (formal.spelling === "AnyEnumType" && operand.type.kind !== "EnumType")
+      return this.#mismatch(formal.name, formal.spelling, operand);
+    if (formal.spelling === "AnyListType" && operand.type.kind !== "ListType")
+      return this.#mismatch(formal.name, formal.spelling, operand);
+    if (formal.spelling === "AnyClassType" && operand.type.kind !== "ClassType")
+      return this.#mismatch(formal.name, formal.spelling, operand);
+    if (formal.spelling === "AnyListType") return SAME;
+    return this.#fits(formal.type, operand, formal.name);
+  }
+
+  #fits(formal: Type, operand: T, name: string): Conversion | undefined {
+    let concrete = formal;
+    if (hasVariables(formal)) {
+      if (operand.emptyList !== true && !this.#bind(formal, operand.type)) {
+        return this.#mismatch(name, printType(formal), operand);
+      }
+      const evaluated = this.#evaluate(formal);
+      if (evaluated === undefined) return this.#mismatch(name, printType(formal), operand);
+      concrete = evaluated;
+    }
+    const { conversion, type } = convert(concrete, operand, this.#allow);
+    return isSubtype(type, concrete) ? conversion : this.#mismatch(name, printType(concrete), operand);
+  }
+
+  /** Finds what the formal's type variables stand for, given the actual type. */
+  #bind(formal: Type, actual: Type): boolean {
+    switch (formal.kind) {
+      case "VarType": {
+        const known = this.#variables.get(formal.name);
+        const type = known === undefined ? actual : unifyTypes(known, actual);
+        if (type === undefined) return false;
+        this.#variables.set(formal.name, type);
+        return true;
+      }
+      case "ListType": {
+        if (actual.kind === "ListType") return this.#bind(formal.element, actual.element);
+        if (actual.kind !== "TupleType") return false;
+        const element = unifyAll(actual.elements);
+        return element !== undefined && this.#bind(formal.element, element);
+      }
+      case "OptionalType":
+        // None alone does not say of what it is an Optional.
+        if (actual.kind === "NoneType") return false;
+        return this.#bind(formal.element, actual.kind === "OptionalType" ? actual.element : actual);
+      case "FutureType":
+        return this.#bind(formal.element, actual);
+      case "DictType":
+        return (
+          actual.kind === "DictType" && this.#bind(formal.key, actual.key) && this.#bind(formal.value, actual.value)
+        );
+      case "TupleType":
+        return (
+          actual.kind === "TupleType" &&
+          actual.elements.length === formal.elements.length &&
+          formal.elements.every((element, i) => this.#bind(element, actual.elements[i] as Type))
+        );
+      default:
+        return true;
+    }
+  }
+
+  #evaluate(type: Type): Type | undefined {
+    switch (type.kind) {
+      case "VarType":
+        return this.#variables.get(type.name);
+      case "ListType":
+      case "OptionalType": {
+        const element = this.#evaluate(type.element);
+        return element === undefined ? undefined : element === type.element ? type : { kind: type.kind, element };
+      }
+      case "FutureType":
+        // Forked calls are made in place, so a future is its value.
+        return this.#evaluate(type.element);
+      case "DictType": {
+        const key = this.#evaluate(type.key);
+        const value = this.#evaluate(type.value);
+        return key === undefined || value === undefined ? undefined : { kind: "DictType", key, value };
+      }
+      case "TupleType": {
+        const elements = type.elements.map((element) => this.#evaluate(element));
+        return elements.includes(undefined) ? undefined : { ...type, elements: elements as Type[] };
+      }
+      default:
+        return type;
+    }
+  }
+
+  #mismatch(name: string, expected: string, operand: Operand): undefined {
+    return this.#no(() => `argument '${name}' takes ${expected}, not ${printType(operand.type)}`);
+  }
+
+  #no(reason: string | (() => string)): undefined {
+    this.#reasons?.push(typeof reason === "string" ? reason : reason());
+    return undefined;
+  }
+}
+
+/** How a value of some type becomes one of another, and the type it then has: the caller checks whether that fits. */
+export function convert(
+  target: Type,
+  operand: Operand,
+  allowConversions: boolean,
+): { conversion: Conversion; type: Type } {
+  const { type } = operand;
+  if (target.kind === "OptionalType" && type.kind !== "OptionalType" && type.kind !== "NoneType") {
+    return convert(target.element, operand, allowConversions);
+  }
+  if (operand.emptyList === true && target.kind === "ListType") {
+    return { conversion: { kind: "emptyList", element: target.element }, type: target };
+  }
+  if (type.kind === "TupleType") {
+    const list = unwrapOptional(target);
+    if (list.kind === "ListType" && convertibleToList(type, list)) {
+      return { conversion: { kind: "tupleToList", element: list.element }, type: list };
+    }
+    if (target.kind === "TupleType" && target.elements.length === type.elements.length && !isSubtype(type, target)) {
+      const parts = type.elements.map((element, i) =>
+        convert(target.elements[i] as Type, { type: element }, allowConversions),
+      );
+      const types = parts.map((part) => part.type);
+      const elements = parts.map((part) => part.conversion);
+      return { conversion: { kind: "tuple", elements, types }, type: { kind: "TupleType", elements: types } };
+    }
+  }
+  const operator = allowConversions ? implicitOperator(type, target) : undefined;
+  if (operator !== undefined) return { conversion: { kind: "call", operator, type: target }, type: target };
+  return { conversion: SAME, type };
+}
+
+/** The operator that makes one of the other type where PyTorch inserts it unasked. */
+function implicitOperator(from: Type, to: Type): string | undefined {
+  if (from.kind === "StringType" && to.kind === "DeviceObjType") return "aten::device";
+  switch (from.kind) {
+    case "TensorType":
+      if (to.kind === "FloatType") return "aten::FloatImplicit";
+      if (to.kind === "ComplexType") return "aten::ComplexImplicit";
+      if (to.kind === "IntType") return "aten::IntImplicit";
+      return to.kind === "NumberType" ? "aten::ScalarImplicit" : undefined;
+    case "NumberType":
+      if (to.kind === "FloatType") return "aten::Float";
+      if (to.kind === "ComplexType") return "aten::Complex";
+      return to.kind === "IntType" ? "aten::Int" : undefined;
+    case "BoolType":
+      if (to.kind === "FloatType") return "aten::Float";
+      return to.kind === "IntType" || to.kind === "NumberType" ? "aten::Int" : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function isNumber(type: Type): boolean {
+  return type.kind === "IntType" || type.kind === "FloatType";
+}
+
+export function unwrapOptional(type: Type): Type {
+  return type.kind === "OptionalType" ? type.element : type;
+}
+
+/** A tuple whose elements are all of a list's element type may stand for that list. */
+function convertibleToList(type: Type, list: Type): boolean {
+  if (list.kind !== "ListType" || type.kind !== "TupleType") return false;
+  if (list.element.kind === "VarType") return unifyAll(type.elements) !== undefined;
+  return type.elements.every((element) => isSubtype(element, list.element));
+}
+
+function hasVariables(type: Type): boolean {
+  switch (type.kind) {
+    case "VarType":
+      return true;
+    case "ListType":
+    case "OptionalType":
+    case "FutureType":
+      return hasVariables(type.element);
+    case "DictType":
+      return hasVariables(type.key) || hasVariables(type.value);
+    case "TupleType":
+      return type.elements.some(hasVariables);
+    default:
+      return false;
+  }
+}
+
+/** May a value of type `a` stand where one of type `b` is asked for? Containers that can be written to are invariant. */
+export function isSubtype(a: Type, b: Type): boolean {
+  if (a === b) return true;
+  switch (b.kind) {
+    case "AnyType":
+      return true;
+    case "TensorType":
+      return a.kind === "TensorType";
+    case "NumberType":
+      return a.kind === "IntType" || a.kind === "FloatType" || a.kind === "ComplexType" || a.kind === "NumberType";
+    case "OptionalType":
+      return a.kind === "NoneType" || isSubtype(unwrapOptional(a), b.element);
+    case "UnionType":
+      return (a.kind === "UnionType" ? a.members : [a]).every((type) =>
+        b.members.some((member) => isSubtype(type, member)),
+      );
+    case "TupleType":
+      return (
+        a.kind === "TupleType" &&
+        a.elements.length === b.elements.length &&
+        (b.name === undefined || a.name === b.name) &&
+        a.elements.every((element, i) => isSubtype(element, b.elements[i] as Type))
+      );
+    case "ListType":
+      return a.kind === "ListType" && (b.element.kind === "AnyType" || sameType(a.element, b.element));
+    case "FutureType":
+      return isSubtype(a.kind === "FutureType" ? a.element : a, b.element);
+    case "InterfaceType":
+      return a.kind === "ClassType" || sameType(a, b);
+    default:
+      return a.kind === b.kind && sameType(a, b);
+  }
+}
+
+/** The narrowest type that both are of; undefined where they have nothing in common. */
+export function unifyTypes(a: Type, b: Type): Type | undefined {
+  if (isSubtype(a, b)) return b;
+  if (isSubtype(b, a)) return a;
+  if (a.kind === "NoneType" || b.kind === "NoneType") {
+    const element = a.kind === "NoneType" ? b : a;
+    return element.kind === "OptionalType" ? element : { kind: "OptionalType", element };
+  }
+  if (a.kind === "OptionalType" || b.kind === "OptionalType") {
+    const element = unifyTypes(unwrapOptional(a), unwrapOptional(b));
+    return element === undefined ? undefined : { kind: "OptionalType", element };
+  }
+  if (a.kind === "TupleType" && b.kind === "TupleType" && a.elements.length === b.elements.length) {
+    const elements = a.elements.map((element, i) => unifyTypes(element, b.elements[i] as Type));
+    return elements.includes(undefined) ? undefined : { kind: "TupleType", elements: elements as Type[] };
+  }
+  return undefined;
+}
+
+/** {@link unifyTypes} of all; undefined for none. */
+export function unifyAll(types: readonly Type[]): Type | undefined {
+  let unified: Type | undefined = types[0];
+  for (const type of types.slice(1)) {
+    if (unified === undefined) return undefined;
+    unified = unifyTypes(unified, type);
+  }
+  return unified;
+}
