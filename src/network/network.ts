@@ -491,12 +491,38 @@ export class Network {
   addIfConditional(condition: ITensor): IfConditional {
     const conditional = this.#controlFlow++;
     this.#add("kCONDITION", [condition], { conditional });
+    const boundary = new Map<ITensor, ITensor>();
     return {
-      addInput: (tensor) => this.#one("kCONDITIONAL_INPUT", [tensor], { conditional }),
-      branch: (kind, build) => this.#within({ kind, owner: conditional, parent: this.#scope }, build),
+      branch: (kind, build) => {
+        const start = this.layers.length;
+        const result = this.#within({ kind, owner: conditional, parent: this.#scope }, build);
+        this.#enterBranch(conditional, start, boundary);
+        return result;
+      },
       addOutput: (thenOutput, elseOutput) =>
         this.#one("kCONDITIONAL_OUTPUT", [thenOutput, elseOutput], { conditional }),
     };
+  }
+
+  /**
+   * Lets the layers of a branch, added since `start`, reach tensors from outside through conditional inputs, which is how
+   * TensorRT knows where the branch begins.
+   */
+  #enterBranch(conditional: number, start: number, boundary: Map<ITensor, ITensor>): void {
+    const added = this.layers.splice(start) as MutableLayer[];
+    const inside = new Set<ITensor>(added.flatMap((layer) => layer.outputs));
+    for (const layer of added) {
+      layer.inputs.forEach((input, i) => {
+        if (input === null || inside.has(input) || isWithin(input.producer?.scope, conditional)) return;
+        let entry = boundary.get(input);
+        if (entry === undefined) {
+          entry = this.#one("kCONDITIONAL_INPUT", [input], { conditional });
+          boundary.set(input, entry);
+        }
+        layer.inputs[i] = entry;
+      });
+    }
+    this.layers.push(...(added as Layer[]));
   }
 
   addLoop(): Loop {
@@ -732,6 +758,12 @@ export class Network {
   }
 }
 
+function isWithin(scope: Scope | undefined, conditional: number): boolean {
+  for (let at = scope; at !== undefined; at = at.parent)
+    if (at.kind !== "loop" && at.owner === conditional) return true;
+  return false;
+}
+
 function controlOf(layer: Layer): number | undefined {
   const attributes = layer.attributes as { conditional?: number; loop?: number };
   return attributes.conditional ?? attributes.loop;
@@ -743,9 +775,7 @@ function upperBound(dim: Dim): number {
 
 /** `IIfConditional`: both branches are layers of the network; only the taken one runs. */
 export interface IfConditional {
-  /** A tensor from outside, as the branches see it. */
-  addInput(tensor: ITensor): ITensor;
-  /** Runs `build`, whose layers belong to the branch. */
+  /** Runs `build`, whose layers belong to the branch; tensors from outside enter it through conditional inputs. */
   branch<R>(kind: "then" | "else", build: () => R): R;
   addOutput(thenOutput: ITensor, elseOutput: ITensor): ITensor;
 }

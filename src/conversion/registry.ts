@@ -1,0 +1,141 @@
+import type { Node } from "../ir/graph.js";
+import { type FunctionSchema, operatorName, parseSchema } from "../ir/schema.js";
+import { TrtorchError } from "../util/errors.js";
+import type { ConversionContext } from "./context.js";
+import type { ArgumentsOf, ReturnOf } from "./schema-types.js";
+import type { IValue } from "./values.js";
+
+/** Where a converter works and where it does not, in words for reports and docs. */
+export interface ConverterNotes {
+  readonly limits?: string;
+}
+
+/** Turns nodes of one operator into layers, or into values known at build time. */
+export interface Converter {
+  readonly role: "converter" | "evaluator";
+  readonly schema: FunctionSchema;
+  readonly notes: ConverterNotes;
+  readonly convert: (ctx: ConversionContext, args: Record<string, unknown>) => unknown;
+}
+
+/** Evaluates nodes without a schema of their own, such as `prim::ListConstruct`: values in, a value an output out. */
+export interface NodeEvaluator {
+  readonly kind: string;
+  readonly evaluate: (ctx: ConversionContext, node: Node, inputs: readonly IValue[]) => readonly IValue[];
+}
+
+/**
+ * Declares a converter. The arguments' types follow from the schema's text; so does what must be returned.
+ *
+ * ```ts
+ * export const relu = converter("aten::relu(Tensor self) -> Tensor", (ctx, { self }) =>
+ *   ctx.network.addActivation(self.tensor, "kRELU"));
+ * ```
+ */
+export function converter<const S extends string>(
+  schema: S,
+  convert: (ctx: ConversionContext, args: ArgumentsOf<S>) => ReturnOf<S>,
+  notes: ConverterNotes = {},
+): Converter {
+  return { role: "converter", schema: parseSchema(schema), notes, convert: convert as Converter["convert"] };
+}
+
+/** Declares an operator that is computed at build time: arithmetic on sizes, lists, metadata of tensors. */
+export function evaluator<const S extends string>(
+  schema: S,
+  convert: (ctx: ConversionContext, args: ArgumentsOf<S>) => ReturnOf<S>,
+): Converter {
+  return { role: "evaluator", schema: parseSchema(schema), notes: {}, convert: convert as Converter["convert"] };
+}
+
+export function nodeEvaluator(kind: string, evaluate: NodeEvaluator["evaluate"]): NodeEvaluator {
+  return { kind, evaluate };
+}
+
+export function isConverter(value: unknown): value is Converter {
+  return typeof value === "object" && value !== null && "role" in value && "schema" in value && "convert" in value;
+}
+
+export function isNodeEvaluator(value: unknown): value is NodeEvaluator {
+  return typeof value === "object" && value !== null && "kind" in value && "evaluate" in value;
+}
+
+/** Which converter is for which operator. Registering a name again replaces it: a user's converter wins. */
+export class Registry {
+  readonly #converters = new Map<string, Converter>();
+  readonly #nodeEvaluators = new Map<string, NodeEvaluator>();
+  /** The module each operator's converter came from, for docs and messages. */
+  readonly #origins = new Map<string, string>();
+
+  register(...entries: readonly (Converter | NodeEvaluator)[]): this {
+    for (const entry of entries) {
+      if (isConverter(entry)) this.#converters.set(operatorName(entry.schema), entry);
+      else this.#nodeEvaluators.set(entry.kind, entry);
+    }
+    return this;
+  }
+
+  /** Registers every converter a module exports, alone or in arrays. `origin` is the module's name for docs. */
+  registerModule(module: Record<string, unknown>, origin: string): this {
+    let found = 0;
+    for (const exported of Object.values(module).flat()) {
+      if (!isConverter(exported) && !isNodeEvaluator(exported)) continue;
+      this.register(exported);
+      this.#origins.set(isConverter(exported) ? operatorName(exported.schema) : exported.kind, origin);
+      found++;
+    }
+    if (found === 0) {
+      throw new TrtorchError("config", `${origin} exports no converter`, {
+        hint: 'Export the result of converter("ns::op(Tensor self) -> Tensor", (ctx, { self }) => ...).',
+      });
+    }
+    return this;
+  }
+
+  unregister(name: string): void {
+    this.#converters.delete(name);
+    this.#nodeEvaluators.delete(name);
+  }
+
+  copy(): Registry {
+    const copy = new Registry();
+    for (const [name, entry] of this.#converters) copy.#converters.set(name, entry);
+    for (const [kind, entry] of this.#nodeEvaluators) copy.#nodeEvaluators.set(kind, entry);
+    for (const [name, origin] of this.#origins) copy.#origins.set(name, origin);
+    return copy;
+  }
+
+  /**
+   * By name and overload, as PyTorch's operator table is keyed: a schema whose arguments drifted between releases still
+   * finds its converter, which reads arguments by name.
+   */
+  find(schema: FunctionSchema): Converter | undefined {
+    return this.#converters.get(operatorName(schema)) ?? this.#converters.get(functionalName(schema));
+  }
+
+  findEvaluator(kind: string): NodeEvaluator | undefined {
+    return this.#nodeEvaluators.get(kind);
+  }
+
+  supports(node: Node): "converter" | "evaluator" | undefined {
+    if (this.#nodeEvaluators.has(node.kind)) return "evaluator";
+    return node.schema === undefined ? undefined : this.find(node.schema)?.role;
+  }
+
+  /** Every operator with a converter, sorted by name. */
+  entries(): { name: string; converter: Converter; origin: string | undefined }[] {
+    return [...this.#converters]
+      .map(([name, converter]) => ({ name, converter, origin: this.#origins.get(name) }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  nodeKinds(): string[] {
+    return [...this.#nodeEvaluators.keys()].sort();
+  }
+}
+
+/** `aten::relu_` is converted as `aten::relu`: lowering has made sure that nobody sees the write. */
+function functionalName(schema: FunctionSchema): string {
+  const name = schema.name.endsWith("_") && !schema.name.endsWith("__") ? schema.name.slice(0, -1) : schema.name;
+  return operatorName({ ...schema, name });
+}
