@@ -1,0 +1,55 @@
+import type {
+  ArtifactKind,
+  Backend,
+  BuilderSettings,
+  Fallback,
+  JobInput,
+  Precision,
+  Requirements,
+  StoreSettings,
+  Target,
+  Tolerance,
+} from "../plan/job.js";
+
+/** What a run does after a job has failed: let the running jobs finish, go on with all others, or stop at once. */
+export type OnFailure = "finish" | "continue" | "kill";
+
+/** A config in which nothing is missing or wrong: paths are absolute, globs expanded, defaults filled in. */
+export interface Config {
+  /** The config file; null where the models came from the command line. */
+  readonly file: string | null;
+  /** What relative paths are relative to. */
+  readonly root: string;
+  readonly outDir: string;
+  readonly cacheDir: string;
+  readonly models: readonly ModelConfig[];
+  /** CPU-only jobs at once; null: as many as there are cores. */
+  readonly concurrency: number | null;
+  /** UUIDs or indices; null: all. */
+  readonly devices: readonly string[] | null;
+  readonly onFailure: OnFailure;
+  readonly remotes: StoreSettings["remotes"];
+}
+
+/** One model file with everything that is to be built of it. */
+export interface ModelConfig {
+  readonly name: string;
+  readonly source: string;
+  readonly method: string;
+  readonly inputs: readonly JobInput[] | null;
+  readonly backend: Backend;
+  readonly targets: readonly Target[];
+  readonly precisions: readonly Precision[];
+  readonly converters: readonly string[];
+  readonly fallback: Fallback | false;
+  readonly golden: string | null;
+  /** Null leaves the precision's own default. */
+  readonly tolerance: Partial<Tolerance> | null;
+  readonly torchTensorrt: string | null;
+  readonly emit: readonly ArtifactKind[];
+  readonly builder: BuilderSettings;
+  readonly requires: Requirements;
+  /** Milliseconds; null: none. */
+  readonly timeout: number | null;
+  readonly retries: number;
+}
