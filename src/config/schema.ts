@@ -23,7 +23,7 @@ const dimRange = z
   .meta({ label: "a range of a dim" });
 
 const shape = z
-  .array(z.union([dim, dimRange]))
+  .array(z.union([dim, dimRange]).meta({ label: "a dim" }))
   .meta({ label: "a shape", description: "Dims, each a number or a range." });
 const staticShape = z.array(dim).meta({ label: "a shape" });
 
