@@ -315,6 +315,14 @@ export function round(kind: "floor" | "ceil" | "round" | "trunc", value: FloatSc
   return operation(kind, [value], Math.min(bound(low), bound(high)), Math.max(bound(low), bound(high)));
 }
 
+/** `a` where the condition holds at run time, else `b`; `select(condition, 1, 0)` is Python's `int(condition)`. */
+export function select(condition: boolean | SymBool, a: Dim, b: Dim): Dim {
+  if (typeof condition === "boolean") return condition ? a : b;
+  if (sameDim(a, b)) return a;
+  const [x, y] = [bounds(a), bounds(b)];
+  return operation("select", [condition, a, b], Math.min(x.min, y.min), Math.max(x.max, y.max));
+}
+
 export function roundHalfEven(value: number): number {
   const floor = Math.floor(value);
   const rest = value - floor;
