@@ -1,8 +1,22 @@
+import * as attention from "./converters/attention.js";
+import * as convolution from "./converters/convolution.js";
+import * as matmul from "./converters/matmul.js";
+import * as normalization from "./converters/normalization.js";
+import * as pooling from "./converters/pooling.js";
+import * as recurrent from "./converters/recurrent.js";
+import * as resize from "./converters/resize.js";
 import * as prim from "./evaluators/prim.js";
 import { Registry } from "./registry.js";
 
 /** Every module of converters and evaluators that the compiler comes with, by its place under this folder. */
 const MODULES: Readonly<Record<string, Record<string, unknown>>> = {
+  "converters/attention": attention,
+  "converters/convolution": convolution,
+  "converters/matmul": matmul,
+  "converters/normalization": normalization,
+  "converters/pooling": pooling,
+  "converters/recurrent": recurrent,
+  "converters/resize": resize,
   "evaluators/prim": prim,
 };
 

@@ -1,0 +1,217 @@
+import type { ITensor } from "../../network/layers.js";
+import type { Dim } from "../../network/symbolic.js";
+import type { ConversionContext } from "../context.js";
+import { elementWise } from "../operands.js";
+import { type Converter, converter } from "../registry.js";
+import type { TensorValue } from "../values.js";
+import { matmul } from "./matmul.js";
+
+type Cell = "lstm" | "gru" | "tanh" | "relu";
+
+interface Parameters {
+  readonly inputWeight: TensorValue;
+  readonly hiddenWeight: TensorValue;
+  readonly inputBias: TensorValue | null;
+  readonly hiddenBias: TensorValue | null;
+  /** LSTMs with `proj_size`: maps the hidden state to its output. */
+  readonly projection: TensorValue | null;
+}
+
+/** h, and for an LSTM c behind it. */
+type State = readonly ITensor[];
+
+function affine(ctx: ConversionContext, x: TensorValue, weight: TensorValue, bias: TensorValue | null): TensorValue {
+  const y = matmul(ctx, x, weight, true);
+  return bias === null ? y : elementWise(ctx, y, bias, "kSUM");
+}
+
+/** The part of the last axis that belongs to gate `index` of `count`. */
+function gate(ctx: ConversionContext, x: ITensor, index: number, count: number): ITensor {
+  const last = x.dims.length - 1;
+  const size = (x.dims[last] as number) / count;
+  const start = x.dims.map((_, axis) => (axis === last ? index * size : 0));
+  const dims = x.dims.map((dim, axis) => (axis === last ? size : dim));
+  return ctx.network.addSlice(
+    x,
+    start,
+    dims,
+    dims.map(() => 1),
+  );
+}
+
+/**
+ * One step. `fromInput` is `x W_ih^T + b_ih`, which does not depend on the state. The equations are those of
+ * torch.nn.LSTMCell, GRUCell and RNNCell; gates follow each other as i f g o and r z n.
+ */
+function step(ctx: ConversionContext, cell: Cell, fromInput: ITensor, state: State, parameters: Parameters): State {
+  const { network } = ctx;
+  const [hidden, memory] = state as [ITensor, ITensor];
+  const fromHidden = affine(ctx, ctx.tensorValue(hidden), parameters.hiddenWeight, parameters.hiddenBias).tensor;
+  const sigmoid = (x: ITensor): ITensor => network.addActivation(x, "kSIGMOID");
+  const tanh = (x: ITensor): ITensor => network.addActivation(x, "kTANH");
+  const sum = (a: ITensor, b: ITensor): ITensor => network.addElementWise(a, b, "kSUM");
+  const product = (a: ITensor, b: ITensor): ITensor => network.addElementWise(a, b, "kPROD");
+  if (cell === "lstm") {
+    const gates = sum(fromInput, fromHidden);
+    const [i, f, g, o] = [0, 1, 2, 3].map((index) => gate(ctx, gates, index, 4)) as [
+      ITensor,
+      ITensor,
+      ITensor,
+      ITensor,
+    ];
+    const nextMemory = sum(product(sigmoid(f), memory), product(sigmoid(i), tanh(g)));
+    const next = product(sigmoid(o), tanh(nextMemory));
+    if (parameters.projection === null) return [next, nextMemory];
+    return [matmul(ctx, ctx.tensorValue(next), parameters.projection, true).tensor, nextMemory];
+  }
+  if (cell === "gru") {
+    const x = [0, 1, 2].map((index) => gate(ctx, fromInput, index, 3)) as [ITensor, ITensor, ITensor];
+    const h = [0, 1, 2].map((index) => gate(ctx, fromHidden, index, 3)) as [ITensor, ITensor, ITensor];
+    const reset = sigmoid(sum(x[0], h[0]));
+    const update = sigmoid(sum(x[1], h[1]));
+    const candidate = tanh(sum(x[2], product(reset, h[2])));
+    // (1 - z) n + z h = n + z (h - n)
+    return [sum(candidate, product(update, network.addElementWise(hidden, candidate, "kSUB")))];
+  }
+  return [network.addActivation(sum(fromInput, fromHidden), cell === "tanh" ? "kTANH" : "kRELU")];
+}
+
+/** One layer in one direction over `x` `[time, batch, features]`: all outputs, and the state after the last step. */
+function run(
+  ctx: ConversionContext,
+  cell: Cell,
+  x: TensorValue,
+  initial: State,
+  parameters: Parameters,
+  reverse: boolean,
+): { outputs: ITensor; last: State } {
+  const { network } = ctx;
+  const length = x.dims[0] as Dim;
+  const fromInput = affine(ctx, x, parameters.inputWeight, parameters.inputBias).tensor;
+  const loop = network.addLoop();
+  loop.addTripLimit(network.addCast(network.scalarTensor(length), "kINT32"), "kCOUNT");
+  const current = loop.addIterator(fromInput, 0, reverse);
+  const states = initial.map((value) => loop.addRecurrence(value));
+  const next = loop.body(() =>
+    step(
+      ctx,
+      cell,
+      current,
+      states.map(({ value }) => value),
+      parameters,
+    ),
+  );
+  states.forEach(({ setNext }, i) => {
+    setNext(next[i] as ITensor);
+  });
+  return {
+    outputs: loop.addLoopOutput(next[0] as ITensor, reverse ? "kREVERSE" : "kCONCATENATE", 0, length),
+    last: states.map(({ value }) => loop.addLoopOutput(value, "kLAST_VALUE")),
+  };
+}
+
+interface SequenceArguments {
+  readonly input: TensorValue;
+  readonly hx: readonly TensorValue[];
+  readonly params: readonly TensorValue[];
+  readonly has_biases: boolean;
+  readonly num_layers: number;
+  readonly train: boolean;
+  readonly bidirectional: boolean;
+  readonly batch_first: boolean;
+}
+
+/** Layers over each other, each in one or two directions. Returns outputs, then the last states stacked layer by layer. */
+function sequence(ctx: ConversionContext, cell: Cell, args: SequenceArguments): ITensor[] {
+  const { network } = ctx;
+  if (args.train)
+    ctx.unsupported("the graph was made in training mode", "Call model.eval() before exporting the model.");
+  const swap = (tensor: ITensor): ITensor =>
+    args.batch_first ? network.addShuffle(tensor, { firstTranspose: [1, 0, 2] }) : tensor;
+  const directions = args.bidirectional ? 2 : 1;
+  const perCell = args.params.length / (args.num_layers * directions);
+  const projected = perCell === (args.has_biases ? 5 : 3);
+  let x = ctx.tensorValue(swap(args.input.tensor));
+  const lasts: ITensor[][] = args.hx.map(() => []);
+  for (let layer = 0; layer < args.num_layers; layer++) {
+    const outputs: ITensor[] = [];
+    for (let direction = 0; direction < directions; direction++) {
+      const index = layer * directions + direction;
+      const own = args.params.slice(index * perCell, (index + 1) * perCell);
+      const parameters: Parameters = {
+        inputWeight: own[0] as TensorValue,
+        hiddenWeight: own[1] as TensorValue,
+        inputBias: args.has_biases ? (own[2] as TensorValue) : null,
+        hiddenBias: args.has_biases ? (own[3] as TensorValue) : null,
+        projection: projected ? (own.at(-1) as TensorValue) : null,
+      };
+      const initial = args.hx.map((state) => {
+        const [, batch, size] = state.dims as [Dim, Dim, Dim];
+        const slice = network.addSlice(state.tensor, [index, 0, 0], [1, batch, size], [1, 1, 1]);
+        return network.addShuffle(slice, { reshape: [batch, size] });
+      });
+      const { outputs: output, last } = run(ctx, cell, x, initial, parameters, direction === 1);
+      outputs.push(output);
+      last.forEach((state, i) => {
+        lasts[i]?.push(network.addShuffle(state, { reshape: [1, ...state.dims] }));
+      });
+    }
+    x = ctx.tensorValue(network.addConcatenation(outputs, 2));
+  }
+  return [swap(x.tensor), ...lasts.map((states) => network.addConcatenation(states, 0))];
+}
+
+export const lstm = converter(
+  "aten::lstm.input(Tensor input, Tensor[] hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, bool batch_first) -> (Tensor, Tensor, Tensor)",
+  (ctx, args) => sequence(ctx, "lstm", args) as [ITensor, ITensor, ITensor],
+);
+
+const single = (name: string, cell: Cell): Converter =>
+  converter(
+    `aten::${name}.input(Tensor input, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, bool batch_first) -> (Tensor, Tensor)` as "aten::gru.input(Tensor input, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, bool batch_first) -> (Tensor, Tensor)",
+    (ctx, args) => sequence(ctx, cell, { ...args, hx: [args.hx] }) as [ITensor, ITensor],
+  );
+
+export const sequences = [single("gru", "gru"), single("rnn_tanh", "tanh"), single("rnn_relu", "relu")];
+
+interface CellArguments {
+  readonly input: TensorValue;
+  readonly w_ih: TensorValue;
+  readonly w_hh: TensorValue;
+  readonly b_ih: TensorValue | null;
+  readonly b_hh: TensorValue | null;
+}
+
+function cellStep(ctx: ConversionContext, cell: Cell, args: CellArguments, state: State): State {
+  const parameters: Parameters = {
+    inputWeight: args.w_ih,
+    hiddenWeight: args.w_hh,
+    inputBias: args.b_ih,
+    hiddenBias: args.b_hh,
+    projection: null,
+  };
+  return step(ctx, cell, affine(ctx, args.input, args.w_ih, args.b_ih).tensor, state, parameters);
+}
+
+export const lstmCell = converter(
+  "aten::lstm_cell(Tensor input, Tensor[] hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> (Tensor, Tensor)",
+  (ctx, args) =>
+    cellStep(
+      ctx,
+      "lstm",
+      args,
+      args.hx.map((state) => state.tensor),
+    ) as [ITensor, ITensor],
+);
+
+const singleCell = (name: string, cell: Cell): Converter =>
+  converter(
+    `aten::${name}(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor` as "aten::gru_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor",
+    (ctx, args) => cellStep(ctx, cell, args, [args.hx.tensor])[0] as ITensor,
+  );
+
+export const cells = [
+  singleCell("gru_cell", "gru"),
+  singleCell("rnn_tanh_cell", "tanh"),
+  singleCell("rnn_relu_cell", "relu"),
+];
