@@ -489,7 +489,7 @@ class Importer {
     });
     const [a, b] = arms as [(typeof arms)[0], (typeof arms)[0]];
     const names = new Set([...a.frame.variables.keys(), ...b.frame.variables.keys()]);
-    for (const name of [...names].sort()) {
+    for (const name of names) {
       let left = a.frame.get(name);
       let right = b.frame.get(name);
       // What a branch that raises would have assigned does not matter.
@@ -568,7 +568,7 @@ class Importer {
     test?: Expression,
   ): void {
     const outer = this.#frame;
-    const carried = [...assignedNames(body)].sort().flatMap((name) => {
+    const carried = [...assignedNames(body)].flatMap((name) => {
       const value = outer.get(name);
       return value instanceof Value ? [{ name, value, type: outer.declaredType(name) ?? value.type }] : [];
     });
