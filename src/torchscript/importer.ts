@@ -1025,7 +1025,7 @@ class Importer {
         const type = this.#unit.resolveType(first as Expression, this.#source);
         const value = this.#value(this.#expression(second as Expression));
         this.#at = at;
-        return sameType(value.type, type) ? value : this.#insert("prim::unchecked_cast", [value], [type]).output();
+        return this.#insert("prim::unchecked_cast", [value], [type]).output();
       }
       case "unchecked_unwrap_optional": {
         need(1);
