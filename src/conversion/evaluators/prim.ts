@@ -1,5 +1,6 @@
 import { EnumValue, TupleValue } from "../../ir/constant.js";
 import type { Node } from "../../ir/graph.js";
+import { parseSchema } from "../../ir/schema.js";
 import { printType, type Type } from "../../ir/type.js";
 import { SymBool, SymFloat, SymInt } from "../../network/symbolic.js";
 import { numbersOf } from "../../network/weights.js";
@@ -73,9 +74,8 @@ export const identities = ["prim::unchecked_cast", "prim::unchecked_unwrap_optio
 export const uninitialized = nodeEvaluator("prim::Uninitialized", () => [null]);
 
 export const isInstance = nodeEvaluator("prim::isinstance", (_ctx, node, [value]) => {
-  const types = (node.attributes.get("types") ?? []) as unknown as readonly Type[];
-  const declared = node.input().type;
-  return [types.some((type) => isOfType(value as IValue, type, declared))];
+  const types = node.attributes.get("types") as readonly string[];
+  return [types.some((type) => isInstanceOf(value as IValue, type, node.input().type))];
 });
 
 export const raise = nodeEvaluator("prim::RaiseException", (_ctx, _node, [message]) => {
@@ -152,6 +152,16 @@ function enumOf(node: Node, value: IValue | undefined): EnumValue {
   throw new TrtorchError("conversion", `${node.kind} of ${describeValue(value ?? null)}`);
 }
 
+/** `asked` is a type's printed form, or PyTorch's `list` and `tuple` of anything. */
+function isInstanceOf(value: IValue, asked: string, declared: Type): boolean {
+  if (asked === "list") return Array.isArray(value);
+  if (asked === "tuple") return value instanceof TupleValue;
+  if (value instanceof ObjectInstance) return value.typeName === asked;
+  if (value instanceof EnumValue) return `Enum<${value.typeName}>` === asked;
+  const type = parseSchema(`prim::isinstance(${asked} value) -> ()`).arguments[0]?.type;
+  return type !== undefined && isOfType(value, type, declared);
+}
+
 /** `declared` tells an int from a float, which are both numbers here. */
 function isOfType(value: IValue, type: Type, declared: Type): boolean {
   switch (type.kind) {
@@ -193,10 +203,6 @@ function isOfType(value: IValue, type: Type, declared: Type): boolean {
       );
     case "DictType":
       return value instanceof Map;
-    case "ClassType":
-      return value instanceof ObjectInstance && value.typeName === type.name;
-    case "EnumType":
-      return value instanceof EnumValue && value.typeName === type.name;
     default:
       return false;
   }
