@@ -1,0 +1,273 @@
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Config } from "../config/config.js";
+import type { DeviceDiscovery } from "../plan/device.js";
+import { removeRecord, STATE_FOLDER, writeRecord } from "../plan/freshness.js";
+import type { JobResult } from "../plan/job.js";
+import type { Plan, PlannedJob } from "../plan/plan.js";
+import type { StatCache } from "../plan/stat-cache.js";
+import { publishDirectory, stageDirectory, sweepLeftovers, writeFileAtomic } from "../util/atomic-write.js";
+import { type JobOutcome, type RunEvent, type RunSummary, summarize } from "./event.js";
+import { lockFolder } from "./folder-lock.js";
+import { JobLogs } from "./job-log.js";
+import { makeSlots, Scheduler } from "./scheduler.js";
+import type { Store, StoreInput } from "./store.js";
+import type { StartWorker } from "./worker-process.js";
+
+export interface RunOptions {
+  readonly config: Config;
+  /** Called while the output folder is locked: what it says is true until the run ends. */
+  readonly plan: () => Promise<Plan>;
+  readonly startWorker: StartWorker;
+  readonly discoverDevices: DeviceDiscovery;
+  readonly emit: (event: RunEvent) => void;
+  readonly files: StatCache;
+  /** CPU-only jobs at once. */
+  readonly concurrency: number;
+  /** Builds also what is fresh, and takes nothing from the store. */
+  readonly force?: boolean;
+  /** Milliseconds between asking a worker to stop and killing it. */
+  readonly grace?: number;
+}
+
+export interface RunResult {
+  readonly summary: RunSummary;
+  readonly outcomes: ReadonlyMap<string, JobOutcome>;
+}
+
+/** A run in progress. */
+export class Run {
+  readonly #options: RunOptions;
+  readonly #cancelled = new AbortController();
+  #scheduler: Scheduler | null = null;
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+  }
+
+  /** Stops gently: nothing new starts, workers are asked to leave off and killed when they do not. A second call kills at once. */
+  cancel(): void {
+    if (this.#cancelled.signal.aborted) {
+      this.#scheduler?.kill();
+      return;
+    }
+    this.#cancelled.abort();
+    this.#options.emit({ type: "cancelling" });
+    this.#scheduler?.cancel();
+  }
+
+  /**
+   * Brings every job of the plan up to date. Failures of jobs are outcomes, not exceptions.
+   *
+   * @throws TrtorchError where the run as a whole cannot go on: the output folder cannot be written, or waiting for it was cancelled
+   */
+  async start(): Promise<RunResult> {
+    const { config, emit } = this.#options;
+    const started = performance.now();
+    const lock = await lockFolder(join(config.outDir, STATE_FOLDER), {
+      onWait: (owner) => emit({ type: "lock-wait", owner }),
+      signal: this.#cancelled.signal,
+    });
+    try {
+      return await this.#run(started);
+    } finally {
+      await lock.release();
+    }
+  }
+
+  async #run(started: number): Promise<RunResult> {
+    const { config, emit, files } = this.#options;
+    await sweepLeftovers(config.outDir);
+    const plan = await this.#options.plan();
+    const ids = plan.jobs.map(({ job }) => job.id);
+    const slots = makeSlots(this.#options.concurrency, plan.devices);
+    emit({ type: "run-start", jobs: ids, slots: slots.map((slot) => slot.label) });
+
+    const outcomes = new Map<string, JobOutcome>();
+    const end = (planned: PlannedJob, outcome: JobOutcome) => {
+      outcomes.set(planned.job.id, outcome);
+      emit({ type: "job-end", id: planned.job.id, outcome });
+    };
+    const stale: PlannedJob[] = [];
+    for (const planned of plan.jobs) {
+      const { freshness } = planned;
+      if (freshness.fresh && this.#options.force !== true)
+        end(planned, { status: "fresh", result: freshness.record.result });
+      else stale.push(planned);
+    }
+    if (stale.length > 0) {
+      const logs = await JobLogs.open(
+        join(config.cacheDir, "logs"),
+        stale.map(({ job }) => job.id),
+      );
+      const tee = (event: RunEvent) => {
+        logs.handle(event);
+        emit(event);
+      };
+      const work = new Work(this.#options, tee);
+      const toBuild: PlannedJob[] = [];
+      const asking = stale.values();
+      const ask = async () => {
+        // One iterator, several askers: each job is asked for once.
+        for (const planned of asking) {
+          const restored = this.#cancelled.signal.aborted ? null : await work.restore(planned);
+          if (restored === null) toBuild.push(planned);
+          else end(planned, restored);
+        }
+      };
+      await Promise.all(Array.from({ length: RESTORES }, ask));
+      const scheduler = new Scheduler({
+        slots,
+        startWorker: this.#options.startWorker,
+        discoverDevices: this.#options.discoverDevices,
+        onFailure: config.onFailure,
+        emit: tee,
+        beforeJob: ({ job }) => removeRecord(job.outDir, job.id),
+        afterJob: (planned, outcome) => work.finish(planned, outcome.result, outcome.durationMs),
+        logOf: (id) => logs.pathOf(id),
+        ...(this.#options.grace !== undefined && { grace: this.#options.grace }),
+      });
+      this.#scheduler = scheduler;
+      if (this.#cancelled.signal.aborted) scheduler.cancel();
+      for (const [id, outcome] of await scheduler.run(toBuild)) outcomes.set(id, outcome);
+      await work.settled();
+      await logs.close();
+      await saveDurations(config.cacheDir, outcomes);
+      // Killed workers leave what they were writing.
+      await sweepLeftovers(config.outDir);
+    }
+    await files.save();
+    const summary = summarize(outcomes.values(), performance.now() - started);
+    await writeSummary(config, plan, outcomes, summary, stale.length > 0);
+    emit({ type: "run-end", summary });
+    return { summary, outcomes };
+  }
+}
+
+/** Restores at once: enough to hide a shared store's latency. */
+const RESTORES = 8;
+
+/** What happens around a job in the runner's own process. */
+class Work {
+  readonly #options: RunOptions;
+  readonly #emit: (event: RunEvent) => void;
+  #opened: Promise<Store> | null = null;
+  readonly #sharing: Promise<void>[] = [];
+
+  constructor(options: RunOptions, emit: (event: RunEvent) => void) {
+    this.#options = options;
+    this.#emit = emit;
+  }
+
+  /** Takes the job's artifacts from the store; null where it has none. */
+  async restore({ job, parts }: PlannedJob): Promise<JobOutcome | null> {
+    if (this.#options.force === true) return null;
+    const started = performance.now();
+    try {
+      const store = await this.#store(job.store);
+      const entry = await store?.get(`job-${job.key}`);
+      if (store === null || entry === null || entry === undefined) return null;
+      await removeRecord(job.outDir, job.id);
+      const final = join(job.outDir, job.id);
+      const staged = await stageDirectory(final);
+      try {
+        if (!(await store.restore(entry, staged))) return null;
+        await publishDirectory(staged, final);
+      } finally {
+        await rm(staged, { recursive: true, force: true });
+      }
+      const result = entry.metadata as JobResult;
+      const durationMs = performance.now() - started;
+      await this.#record(job.outDir, job.id, { version: 1, key: job.key, parts, result, durationMs });
+      return { status: "restored", result, durationMs };
+    } catch (error) {
+      // The store only saves work; where it cannot, the work is done.
+      this.#warn(`cannot take ${job.id} from the store: ${error instanceof Error ? error.message : String(error)}`);
+      return null;
+    }
+  }
+
+  /** Marks a job as done, which makes it fresh, and shares its artifacts. */
+  async finish({ job, parts }: PlannedJob, result: JobResult, durationMs: number): Promise<void> {
+    const folder = join(job.outDir, job.id);
+    await this.#record(job.outDir, job.id, { version: 1, key: job.key, parts, result, durationMs });
+    const inputs = result.artifacts.map(
+      (artifact): StoreInput => ({
+        name: artifact.path,
+        content: { path: join(folder, artifact.path), size: artifact.size, sha256: artifact.sha256 },
+      }),
+    );
+    const share = async () => {
+      try {
+        await (await this.#store(job.store))?.put(`job-${job.key}`, inputs, result);
+      } catch (error) {
+        this.#warn(`cannot keep ${job.id} in the store: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    };
+    this.#sharing.push(share());
+  }
+
+  /** Resolves when nothing is being shared any more. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#sharing);
+  }
+
+  async #record(outDir: string, id: string, record: Parameters<typeof writeRecord>[2]): Promise<void> {
+    await writeRecord(outDir, id, record);
+    for (const artifact of record.result.artifacts) this.#options.files.forget(join(outDir, id, artifact.path));
+  }
+
+  /** Opened when first needed: a run with nothing to do does not load it. */
+  async #store(settings: PlannedJob["job"]["store"]): Promise<Store | null> {
+    if (settings === null) return null;
+    this.#opened ??= import("./store.js").then(({ Store }) => new Store(settings, (message) => this.#warn(message)));
+    return this.#opened;
+  }
+
+  #warn(message: string): void {
+    this.#emit({ type: "warning", message });
+  }
+}
+
+/** What jobs took when they were last built here, by id. */
+export async function readDurations(cacheDir: string): Promise<Map<string, number>> {
+  try {
+    return new Map(Object.entries(JSON.parse(await readFile(join(cacheDir, "durations.json"), "utf8")) as object));
+  } catch {
+    // Only an order of jobs depends on it.
+    return new Map();
+  }
+}
+
+async function saveDurations(cacheDir: string, outcomes: ReadonlyMap<string, JobOutcome>): Promise<void> {
+  const durations = await readDurations(cacheDir);
+  for (const [id, outcome] of outcomes) {
+    if (outcome.status === "built") durations.set(id, Math.round(outcome.durationMs));
+  }
+  await writeFileAtomic(join(cacheDir, "durations.json"), JSON.stringify(Object.fromEntries(durations)));
+}
+
+/** `summary.json` in the output folder: the whole run, for other programs and for `merge`. */
+export const SUMMARY_FILE = "summary.json";
+
+async function writeSummary(
+  config: Config,
+  plan: Plan,
+  outcomes: ReadonlyMap<string, JobOutcome>,
+  summary: RunSummary,
+  changed: boolean,
+): Promise<void> {
+  const file = join(config.outDir, SUMMARY_FILE);
+  if (!changed) {
+    const present = await readFile(file).then(
+      () => true,
+      () => false,
+    );
+    if (present) return;
+  }
+  const jobs = plan.jobs.map(({ job }) => {
+    const { model, precision, backend, target, key } = job;
+    return { id: job.id, model, precision, backend, target: target.name, key, ...outcomes.get(job.id) };
+  });
+  await writeFileAtomic(file, `${JSON.stringify({ version: 1, summary, jobs }, null, 2)}\n`);
+}
