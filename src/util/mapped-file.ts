@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { createRequire } from "node:module";
+import { loadAddon } from "./native-addon.js";
 
 interface CoreAddon {
   mapFile(path: string): ArrayBuffer;
@@ -17,7 +17,7 @@ export function mapFile(path: string): Uint8Array {
   const descriptor = openSync(path, "r");
   try {
     const size = fstatSync(descriptor).size;
-    addon ??= loadAddon();
+    if (addon === undefined) addon = loadCore();
     // An empty file cannot be mapped.
     if (addon !== null && size > 0) return new Uint8Array(addon.mapFile(path));
     const bytes = new Uint8Array(size);
@@ -33,15 +33,11 @@ export function mapFile(path: string): Uint8Array {
   }
 }
 
-function loadAddon(): CoreAddon | null {
-  const require = createRequire(import.meta.url);
-  // From src/util and from dist/src/util.
-  for (const root of ["../../", "../../../"]) {
-    try {
-      return require(`${root}native/build/Release/trtorch_core.node`) as CoreAddon;
-    } catch {
-      // Not built for this machine.
-    }
+function loadCore(): CoreAddon | null {
+  try {
+    return loadAddon<CoreAddon>("trtorch_core") ?? null;
+  } catch {
+    // Built for another machine; reading works without it.
+    return null;
   }
-  return null;
 }

@@ -1,0 +1,444 @@
+#include "builder.h"
+
+#include <NvInfer.h>
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "failure.h"
+#include "library.h"
+#include "logger.h"
+#include "program.h"
+#include "replay.h"
+#include "task.h"
+
+namespace trtorch {
+
+namespace {
+
+using namespace nvinfer1;
+
+/** What src/backends/tensorrt/options.ts hands over; each field is null or absent where the library's default holds. */
+struct BuildOptions {
+  Severity logLevel = Severity::kWARNING;
+  std::optional<double> workspace;
+  std::optional<int> optimizationLevel;
+  std::optional<int> avgTimingIterations;
+  std::optional<int> maxAuxStreams;
+  bool tf32 = true;
+  bool sparsity = false;
+  bool refit = false;
+  bool stripPlan = false;
+  bool versionCompatible = false;
+  int hardwareCompatibility = 0;
+  int profilingVerbosity = 0;
+  std::optional<int> dlaCore;
+  bool gpuFallback = false;
+  std::vector<int> computeCapabilities;
+  /** Profiles after the one of the program's own ranges: a range an input. */
+  std::vector<std::vector<Range>> profiles;
+  bool useTimingCache = false;
+  std::vector<char> timingCache;
+};
+
+std::optional<int> optionalInteger(const Napi::Object& from, const char* name) {
+  const Napi::Value value = from.Get(name);
+  if (!value.IsNumber()) return std::nullopt;
+  return value.As<Napi::Number>().Int32Value();
+}
+
+bool flag(const Napi::Object& from, const char* name, bool otherwise) {
+  const Napi::Value value = from.Get(name);
+  return value.IsBoolean() ? value.As<Napi::Boolean>().Value() : otherwise;
+}
+
+BuildOptions readOptions(const Napi::Object& from) {
+  BuildOptions options;
+  options.logLevel = static_cast<Severity>(optionalInteger(from, "logLevel").value_or(2));
+  if (from.Get("workspace").IsNumber()) options.workspace = from.Get("workspace").As<Napi::Number>().DoubleValue();
+  options.optimizationLevel = optionalInteger(from, "optimizationLevel");
+  options.avgTimingIterations = optionalInteger(from, "avgTimingIterations");
+  options.maxAuxStreams = optionalInteger(from, "maxAuxStreams");
+  options.tf32 = flag(from, "tf32", true);
+  options.sparsity = flag(from, "sparsity", false);
+  options.refit = flag(from, "refit", false);
+  options.stripPlan = flag(from, "stripPlan", false);
+  options.versionCompatible = flag(from, "versionCompatible", false);
+  options.hardwareCompatibility = optionalInteger(from, "hardwareCompatibility").value_or(0);
+  options.profilingVerbosity = optionalInteger(from, "profilingVerbosity").value_or(0);
+  options.dlaCore = optionalInteger(from, "dlaCore");
+  options.gpuFallback = flag(from, "gpuFallback", false);
+  if (from.Get("computeCapabilities").IsArray()) {
+    const Napi::Array list = from.Get("computeCapabilities").As<Napi::Array>();
+    for (uint32_t i = 0; i < list.Length(); i++) {
+      options.computeCapabilities.push_back(list.Get(i).ToNumber().Int32Value());
+    }
+  }
+  if (from.Get("profiles").IsArray()) {
+    const Napi::Array profiles = from.Get("profiles").As<Napi::Array>();
+    for (uint32_t i = 0; i < profiles.Length(); i++) {
+      const Napi::Array inputs = profiles.Get(i).As<Napi::Array>();
+      std::vector<Range> ranges;
+      for (uint32_t j = 0; j < inputs.Length(); j++) ranges.push_back(readRange(inputs.Get(j).As<Napi::Object>()));
+      options.profiles.push_back(std::move(ranges));
+    }
+  }
+  const Napi::Value cache = from.Get("timingCache");
+  if (cache.IsTypedArray()) {
+    const Napi::Uint8Array bytes = cache.As<Napi::Uint8Array>();
+    options.useTimingCache = true;
+    options.timingCache.assign(bytes.Data(), bytes.Data() + bytes.ByteLength());
+  }
+  return options;
+}
+
+const char* levelName(Severity severity) {
+  switch (severity) {
+    case Severity::kINTERNAL_ERROR:
+    case Severity::kERROR:
+      return "error";
+    case Severity::kWARNING:
+      return "warning";
+    case Severity::kINFO:
+      return "info";
+    default:
+      return "debug";
+  }
+}
+
+LogSink::Listener emitLines(Task& task) {
+  return [&task](Severity severity, const char* line) {
+    task.emit([level = levelName(severity), line = std::string(line)](Napi::Env env) -> Napi::Value {
+      Napi::Object event = Napi::Object::New(env);
+      event.Set("type", "log");
+      event.Set("level", level);
+      event.Set("line", line);
+      return event;
+    });
+  };
+}
+
+/** Hands TensorRT's phases on, and tells it to stop when the task is cancelled. */
+class Progress : public IProgressMonitor {
+ public:
+  explicit Progress(Task& task) : task_(task) {}
+
+  void phaseStart(char const* name, char const* parent, int32_t steps) noexcept override {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      phases_[name] = {parent != nullptr ? parent : "", steps, {}};
+    }
+    report(name, 0, true);
+  }
+
+  bool stepComplete(char const* name, int32_t step) noexcept override {
+    report(name, step + 1, false);
+    return !task_.cancelled();
+  }
+
+  void phaseFinish(char const* name) noexcept override {
+    report(name, -1, true);
+    std::lock_guard<std::mutex> lock(mutex_);
+    phases_.erase(name);
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Phase {
+    std::string parent;
+    int32_t total;
+    Clock::time_point reported;
+  };
+
+  /** A phase may have thousands of steps: between its start and end, at most 25 a second are handed on. */
+  void report(const char* name, int32_t step, bool always) {
+    std::string parent;
+    int32_t total;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      Phase& phase = phases_[name];
+      const Clock::time_point now = Clock::now();
+      if (!always && now - phase.reported < std::chrono::milliseconds(40)) return;
+      phase.reported = now;
+      parent = phase.parent;
+      total = phase.total;
+    }
+    if (step < 0) step = total;
+    task_.emit([phase = std::string(name), parent, step, total](Napi::Env env) -> Napi::Value {
+      Napi::Object event = Napi::Object::New(env);
+      event.Set("type", "progress");
+      event.Set("phase", phase);
+      event.Set("parent", parent.empty() ? env.Null() : Napi::String::New(env, parent));
+      event.Set("step", step);
+      event.Set("total", total);
+      return event;
+    });
+  }
+
+  Task& task_;
+  std::mutex mutex_;
+  std::map<std::string, Phase> phases_;
+};
+
+struct Network {
+  std::unique_ptr<IBuilder> builder;
+  std::unique_ptr<INetworkDefinition> definition;
+};
+
+Network createNetwork(const Library& library) {
+  Network network;
+  network.builder.reset(library.createBuilder(logger()));
+  if (network.builder == nullptr) {
+    Failure failure("library", library.name() + " could not create a builder");
+#ifndef TRTORCH_RTX
+    failure.hint = "The full TensorRT builds only on a machine with the GPU that it builds for; TensorRT-RTX needs none.";
+#endif
+    throw failure;
+  }
+  // Where the flag is deprecated, it names the only way there is.
+  const auto flags = 1U << static_cast<uint32_t>(NetworkDefinitionCreationFlag::kSTRONGLY_TYPED);
+  network.definition.reset(network.builder->createNetworkV2(flags));
+  if (network.definition == nullptr) throw Failure("library", library.name() + " could not create a network");
+  return network;
+}
+
+/** The layer whose output the library cannot infer, after a failed build: the error lines alone seldom name it. */
+std::string firstInvalidLayer(const INetworkDefinition& network) {
+  for (int32_t i = 0; i < network.getNbLayers(); i++) {
+    const ILayer* layer = network.getLayer(i);
+    for (int32_t j = 0; j < layer->getNbOutputs(); j++) {
+      if (layer->getOutput(j)->getDimensions().nbDims < 0) return layer->getName();
+    }
+  }
+  return "";
+}
+
+void setShape(IOptimizationProfile& profile, const ProgramInput& input, const Range& range) {
+  const char* name = input.name.c_str();
+  const bool taken = profile.setDimensions(name, OptProfileSelector::kMIN, toDims(range.min)) &&
+                     profile.setDimensions(name, OptProfileSelector::kOPT, toDims(range.opt)) &&
+                     profile.setDimensions(name, OptProfileSelector::kMAX, toDims(range.max));
+  if (!taken) throw Failure("library", "TensorRT refused the shape range of input '" + input.name + "'", input.name);
+}
+
+void setValues(IOptimizationProfile& profile, const ProgramInput& input, const Range& range) {
+  auto set = [&](OptProfileSelector select, const Numbers& numbers) {
+#if NV_TENSORRT_MAJOR == 10
+    // The 64-bit form came after 10.6; sizes fit the 32-bit one.
+    const std::vector<int32_t> values(numbers.begin(), numbers.end());
+    return profile.setShapeValues(input.name.c_str(), select, values.data(), static_cast<int32_t>(values.size()));
+#else
+    const std::vector<int64_t> values(numbers.begin(), numbers.end());
+    return profile.setShapeValuesV2(input.name.c_str(), select, values.data(), static_cast<int32_t>(values.size()));
+#endif
+  };
+  if (!set(OptProfileSelector::kMIN, range.min) || !set(OptProfileSelector::kOPT, range.opt) ||
+      !set(OptProfileSelector::kMAX, range.max)) {
+    throw Failure("library", "TensorRT refused the value range of input '" + input.name + "'", input.name);
+  }
+}
+
+bool isDynamic(const Dims& dims) {
+  for (int32_t i = 0; i < dims.nbDims; i++) {
+    if (dims.d[i] < 0) return true;
+  }
+  return false;
+}
+
+void addProfiles(IBuilder& builder, IBuilderConfig& config, const Program& program, const BuildOptions& options) {
+  bool needed = !options.profiles.empty();
+  for (const ProgramInput& input : program.inputs) needed = needed || isDynamic(input.dims) || input.values.has_value();
+  if (!needed) return;
+  for (size_t p = 0; p <= options.profiles.size(); p++) {
+    IOptimizationProfile* profile = builder.createOptimizationProfile();
+    for (size_t i = 0; i < program.inputs.size(); i++) {
+      const ProgramInput& input = program.inputs[i];
+      if (p > 0 && i >= options.profiles[p - 1].size()) {
+        throw Failure("config", "optimization profile " + std::to_string(p) + " has no shapes for input '" + input.name + "'");
+      }
+      if (isDynamic(input.dims)) setShape(*profile, input, p == 0 ? input.shape : options.profiles[p - 1][i]);
+      if (input.values) setValues(*profile, input, *input.values);
+    }
+    if (!profile->isValid() || config.addOptimizationProfile(profile) < 0) {
+      throw Failure("library", "TensorRT refused optimization profile " + std::to_string(p));
+    }
+  }
+}
+
+void setComputeCapabilities(IBuilderConfig& config, const std::vector<int>& capabilities) {
+#ifdef TRTORCH_RTX
+  config.setNbComputeCapabilities(static_cast<int32_t>(capabilities.size()));
+  for (size_t i = 0; i < capabilities.size(); i++) {
+    const auto capability = static_cast<ComputeCapability>(capabilities[i]);
+    if (!config.setComputeCapability(capability, static_cast<int32_t>(i))) {
+      throw Failure("unsupported", "TensorRT-RTX " + kHEADERS.toString() + " cannot build for sm_" +
+                                       std::to_string(capabilities[i]));
+    }
+  }
+#else
+  (void)config;
+  if (!capabilities.empty()) {
+    throw Failure("unsupported", "the full TensorRT builds for the GPU of this machine only, not for a list of targets");
+  }
+#endif
+}
+
+void configure(IBuilderConfig& config, const BuildOptions& options) {
+  auto set = [&config](bool wanted, BuilderFlag flag) {
+    if (wanted) config.setFlag(flag);
+  };
+  if (!options.tf32) config.clearFlag(BuilderFlag::kTF32);
+  set(options.sparsity, BuilderFlag::kSPARSE_WEIGHTS);
+  set(options.refit, BuilderFlag::kREFIT);
+  set(options.stripPlan, BuilderFlag::kSTRIP_PLAN);
+  set(options.versionCompatible, BuilderFlag::kVERSION_COMPATIBLE);
+  if (options.workspace) config.setMemoryPoolLimit(MemoryPoolType::kWORKSPACE, static_cast<size_t>(*options.workspace));
+  if (options.optimizationLevel) config.setBuilderOptimizationLevel(*options.optimizationLevel);
+  if (options.avgTimingIterations) config.setAvgTimingIterations(*options.avgTimingIterations);
+  if (options.maxAuxStreams) config.setMaxAuxStreams(*options.maxAuxStreams);
+  if (options.hardwareCompatibility != 0) {
+    config.setHardwareCompatibilityLevel(static_cast<HardwareCompatibilityLevel>(options.hardwareCompatibility));
+  }
+  config.setProfilingVerbosity(static_cast<ProfilingVerbosity>(options.profilingVerbosity));
+  if (options.dlaCore) {
+    config.setDefaultDeviceType(DeviceType::kDLA);
+    config.setDLACore(*options.dlaCore);
+    set(options.gpuFallback, BuilderFlag::kGPU_FALLBACK);
+  }
+  setComputeCapabilities(config, options.computeCapabilities);
+}
+
+void warn(Task& task, const std::string& line) { emitLines(task)(Severity::kWARNING, line.c_str()); }
+
+/** Attaches a timing cache. One that the library does not accept is dropped with a warning: it only saves time. */
+std::unique_ptr<ITimingCache> attachTimingCache(IBuilderConfig& config, const BuildOptions& options, Task& task) {
+  if (!options.useTimingCache) return nullptr;
+  std::unique_ptr<ITimingCache> cache;
+  if (!options.timingCache.empty()) {
+    cache.reset(config.createTimingCache(options.timingCache.data(), options.timingCache.size()));
+    if (cache != nullptr && config.setTimingCache(*cache, false)) return cache;
+    warn(task, "the timing cache is damaged, or of another GPU or library: dropped, and made anew");
+  }
+  cache.reset(config.createTimingCache(nullptr, 0));
+  if (cache == nullptr || !config.setTimingCache(*cache, false)) return nullptr;
+  return cache;
+}
+
+Napi::Value hostMemoryToBuffer(Napi::Env env, const std::shared_ptr<IHostMemory>& memory) {
+  if (memory == nullptr) return env.Null();
+  return Napi::Buffer<uint8_t>::New(
+      env, static_cast<uint8_t*>(memory->data()), memory->size(),
+      [](Napi::Env, uint8_t*, std::shared_ptr<IHostMemory>* owner) { delete owner; },
+      new std::shared_ptr<IHostMemory>(memory));
+}
+
+void throwIfCancelled(const Task& task) {
+  if (task.cancelled()) throw Failure("cancelled", "the build was cancelled");
+}
+
+Task::MakeValue runBuild(Task& task, const std::string& path, const Program& program, const BuildOptions& options) {
+  const Library& library = Library::open(path);
+  LogSink sink(options.logLevel, emitLines(task));
+  // Destroyed in reverse: the cache must outlive the builder that used it.
+  std::unique_ptr<ITimingCache> cache;
+  Progress progress(task);
+  Network network;
+  std::unique_ptr<IBuilderConfig> config;
+  try {
+    network = createNetwork(library);
+    throwIfCancelled(task);
+    Replay(library, *network.definition).run(program);
+    config.reset(network.builder->createBuilderConfig());
+    configure(*config, options);
+    addProfiles(*network.builder, *config, program, options);
+    cache = attachTimingCache(*config, options, task);
+    config->setProgressMonitor(&progress);
+    throwIfCancelled(task);
+
+    std::shared_ptr<IHostMemory> engine(network.builder->buildSerializedNetwork(*network.definition, *config));
+    throwIfCancelled(task);
+    if (engine == nullptr) {
+      const std::string layer = firstInvalidLayer(*network.definition);
+      throw Failure("library", library.name() + " could not build the engine" +
+                                   (layer.empty() ? "" : ": layer '" + layer + "' is invalid"), layer);
+    }
+    std::shared_ptr<IHostMemory> timings;
+    if (cache != nullptr) timings.reset(cache->serialize());
+    return [engine, timings](Napi::Env env) -> Napi::Value {
+      Napi::Object result = Napi::Object::New(env);
+      result.Set("engine", hostMemoryToBuffer(env, engine));
+      result.Set("timingCache", hostMemoryToBuffer(env, timings));
+      return result;
+    };
+  } catch (Failure& failure) {
+    failure.log = sink.errors();
+    throw;
+  }
+}
+
+struct DescribedTensor {
+  int id;
+  Dims dims;
+  DataType type;
+};
+
+Task::MakeValue runDescribe(Task& task, const std::string& path, const Program& program, const BuildOptions& options) {
+  const Library& library = Library::open(path);
+  LogSink sink(options.logLevel, emitLines(task));
+  Network network;
+  try {
+    network = createNetwork(library);
+    Replay replay(library, *network.definition);
+    replay.run(program);
+    std::vector<DescribedTensor> described;
+    for (const auto& [id, tensor] : replay.tensors()) described.push_back({id, tensor->getDimensions(), tensor->getType()});
+    const std::string invalid = firstInvalidLayer(*network.definition);
+    if (!invalid.empty()) {
+      throw Failure("library", library.name() + " finds layer '" + invalid + "' invalid", invalid);
+    }
+    return [described](Napi::Env env) -> Napi::Value {
+      Napi::Array list = Napi::Array::New(env, described.size());
+      for (uint32_t i = 0; i < described.size(); i++) {
+        Napi::HandleScope scope(env);
+        Napi::Array dims = Napi::Array::New(env);
+        for (int32_t d = 0; d < described[i].dims.nbDims; d++) dims.Set(d, static_cast<double>(described[i].dims.d[d]));
+        Napi::Object tensor = Napi::Object::New(env);
+        tensor.Set("tensor", described[i].id);
+        tensor.Set("dims", dims);
+        tensor.Set("type", static_cast<int>(described[i].type));
+        list.Set(i, tensor);
+      }
+      return list;
+    };
+  } catch (Failure& failure) {
+    failure.log = sink.errors();
+    throw;
+  }
+}
+
+using Run = Task::MakeValue (*)(Task&, const std::string&, const Program&, const BuildOptions&);
+
+Napi::Value startWith(const Napi::CallbackInfo& info, const char* name, Run run) {
+  Napi::Env env = info.Env();
+  try {
+    std::string path = info[0].As<Napi::String>();
+    auto program = std::make_shared<Program>(readProgram(info[1].As<Napi::Object>()));
+    BuildOptions options = readOptions(info[2].As<Napi::Object>());
+    return Task::start(env, name, info[3], info[1],
+                       [path, program, options = std::move(options), run](Task& task) {
+                         return run(task, path, *program, options);
+                       });
+  } catch (const Failure& failure) {
+    throw failure.toError(env);
+  }
+}
+
+}  // namespace
+
+Napi::Value build(const Napi::CallbackInfo& info) { return startWith(info, "trtorch.build", runBuild); }
+
+Napi::Value describe(const Napi::CallbackInfo& info) { return startWith(info, "trtorch.describe", runDescribe); }
+
+}  // namespace trtorch

@@ -1,0 +1,76 @@
+#include "task.h"
+
+#include "failure.h"
+
+namespace trtorch {
+
+Task::Task(Napi::Env env, Napi::Value keep)
+    : deferred_(Napi::Promise::Deferred::New(env)), handle_(std::make_shared<Task*>(this)) {
+  Napi::Object holder = Napi::Object::New(env);
+  holder.Set("keep", keep);
+  keep_ = Napi::Persistent(holder);
+}
+
+Napi::Object Task::start(Napi::Env env, const char* name, Napi::Value onEvent, Napi::Value keep, Work work) {
+  Task* task = new Task(env, keep);
+  task->work_ = std::move(work);
+  Napi::Function callback =
+      onEvent.IsFunction() ? onEvent.As<Napi::Function>() : Napi::Function::New(env, [](const Napi::CallbackInfo&) {});
+  task->toMain_ = Napi::ThreadSafeFunction::New(env, callback, name, 0, 1, [task](Napi::Env) {
+    task->thread_.join();
+    *task->handle_ = nullptr;
+    delete task;
+  });
+  // When the process exits during the work: the thread must be gone before the libraries' own destructors run.
+  task->atExit_ = env.AddCleanupHook(+[](Task* running) { running->cancelled_ = true; }, task);
+
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("promise", task->deferred_.Promise());
+  result.Set("cancel", Napi::Function::New(env, [handle = task->handle_](const Napi::CallbackInfo&) {
+               if (*handle != nullptr) (*handle)->cancelled_ = true;
+             }));
+  task->thread_ = std::thread([task] { task->run(); });
+  return result;
+}
+
+void Task::emit(MakeEvent event) {
+  auto* boxed = new MakeEvent(std::move(event));
+  auto deliver = [](Napi::Env env, Napi::Function callback, MakeEvent* made) {
+    callback.Call({(*made)(env)});
+    delete made;
+  };
+  if (toMain_.NonBlockingCall(boxed, deliver) != napi_ok) delete boxed;
+}
+
+void Task::run() {
+  MakeValue make;
+  std::exception_ptr failure;
+  try {
+    make = work_(*this);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  // Released here: what the work captured may be large.
+  work_ = nullptr;
+  auto finish = [this, make = std::move(make), failure](Napi::Env env, Napi::Function) { settle(env, make, failure); };
+  toMain_.BlockingCall(finish);
+  toMain_.Release();
+}
+
+void Task::settle(Napi::Env env, const MakeValue& make, const std::exception_ptr& failure) {
+  atExit_.Remove(env);
+  *handle_ = nullptr;
+  keep_.Reset();
+  try {
+    if (failure) std::rethrow_exception(failure);
+    deferred_.Resolve(make(env));
+  } catch (const Failure& known) {
+    deferred_.Reject(known.toError(env).Value());
+  } catch (const Napi::Error& error) {
+    deferred_.Reject(error.Value());
+  } catch (const std::exception& error) {
+    deferred_.Reject(Failure("internal", error.what()).toError(env).Value());
+  }
+}
+
+}  // namespace trtorch
