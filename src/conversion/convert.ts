@@ -2,7 +2,7 @@ import { type Constant, TupleValue } from "../ir/constant.js";
 import { type Block, constantOf, type Graph, type Node } from "../ir/graph.js";
 import type { InputSpec } from "../ir/input-spec.js";
 import { printNode } from "../ir/printer.js";
-import { isMutating, operatorName } from "../ir/schema.js";
+import { isMutating, operatorName, printSchema } from "../ir/schema.js";
 import type { Type } from "../ir/type.js";
 import type { DataType } from "../network/enums.js";
 import type { ITensor } from "../network/layers.js";
@@ -54,7 +54,7 @@ export class UnsupportedOperatorError extends TrtorchError {
 
   constructor(node: Node) {
     const operator = node.schema === undefined ? node.kind : operatorName(node.schema);
-    const schema = node.schema === undefined ? undefined : printSchemaOf(node);
+    const schema = node.schema === undefined ? undefined : printSchema(node.schema);
     super("unsupported-operator", `no converter for ${operator}\n  ${printNode(node)}`, {
       location: locationOf(node),
       hint:
@@ -297,24 +297,4 @@ function withPlace(error: unknown, node: Node): unknown {
     },
   );
   return placed;
-}
-
-function printSchemaOf(node: Node): string {
-  const schema = node.schema;
-  if (schema === undefined) return node.kind;
-  let keyword = false;
-  const args = schema.arguments.map((argument) => {
-    const star = argument.kwargOnly && !keyword ? "*, " : "";
-    keyword ||= argument.kwargOnly;
-    const value = argument.hasDefault ? `=${printDefault(argument.default ?? null)}` : "";
-    return `${star}${argument.spelling} ${argument.name}${value}`;
-  });
-  const returns = schema.returns.map((argument) => argument.spelling);
-  return `${operatorName(schema)}(${args.join(", ")}) -> ${returns.length === 1 ? returns[0] : `(${returns.join(", ")})`}`;
-}
-
-function printDefault(value: Constant): string {
-  if (value === null) return "None";
-  if (typeof value === "boolean") return value ? "True" : "False";
-  return Array.isArray(value) ? `[${value.map(printDefault).join(", ")}]` : String(value);
 }

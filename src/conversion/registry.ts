@@ -122,6 +122,13 @@ export class Registry {
     return node.schema === undefined ? undefined : this.find(node.schema)?.role;
   }
 
+  /** The module that handles the node: `converters/convolution`, or a user's file. */
+  originOf(node: Node): string | undefined {
+    if (this.#nodeEvaluators.has(node.kind)) return this.#origins.get(node.kind);
+    const found = node.schema === undefined ? undefined : this.find(node.schema);
+    return found === undefined ? undefined : this.#origins.get(operatorName(found.schema));
+  }
+
   /** Every operator with a converter, sorted by name. */
   entries(): { name: string; converter: Converter; origin: string | undefined }[] {
     return [...this.#converters]

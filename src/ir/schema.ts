@@ -58,6 +58,27 @@ export function isMutating(schema: FunctionSchema): boolean {
   return schema.arguments.some((argument) => argument.alias?.isWrite === true);
 }
 
+/** The schema as text that {@link parseSchema} reads, without alias annotations. */
+export function printSchema(schema: FunctionSchema): string {
+  let keyword = false;
+  const args = schema.arguments.map((argument) => {
+    const star = argument.kwargOnly && !keyword ? "*, " : "";
+    keyword ||= argument.kwargOnly;
+    const value = argument.hasDefault ? `=${printDefault(argument.default ?? null)}` : "";
+    return `${star}${argument.spelling} ${argument.name}${value}`;
+  });
+  const returns = schema.returns.map((argument) => argument.spelling);
+  const result = returns.length === 1 ? returns[0] : `(${returns.join(", ")})`;
+  return `${operatorName(schema)}(${args.join(", ")}) -> ${result}`;
+}
+
+function printDefault(value: Constant): string {
+  if (value === null) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (typeof value === "string") return JSON.stringify(value);
+  return Array.isArray(value) ? `[${value.map(printDefault).join(", ")}]` : String(value);
+}
+
 const SIMPLE_TYPES: Readonly<Record<string, Type>> = {
   Tensor: TensorType,
   int: IntType,

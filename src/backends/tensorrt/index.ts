@@ -90,6 +90,15 @@ export async function buildEngine(network: Network | NetworkProgram, request: Bu
   }
 }
 
+/** The version of the library that would build, as `1.7.1.116`. Rejects with `missing-library` where there is none. */
+export async function libraryVersion(flavour: Flavour, library?: string): Promise<string> {
+  try {
+    return await tensorrtAddon(flavour).libraryVersion(findLibrary(flavour, library));
+  } catch (error) {
+    throw fromNative(error);
+  }
+}
+
 /** A tensor of the network as the library sees it: -1 for a dim known only at run time. */
 export interface TensorDescription {
   readonly tensor: ITensor;

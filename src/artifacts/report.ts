@@ -1,0 +1,181 @@
+import type { ConvertedNode } from "../conversion/convert.js";
+import type { Registry } from "../conversion/registry.js";
+import { constantOf, type Graph, type Node, allNodes } from "../ir/graph.js";
+import { operatorName } from "../ir/schema.js";
+import { Tensor } from "../ir/tensor.js";
+import type { Removal } from "../lowering/report.js";
+import type { DataType } from "../network/enums.js";
+import type { Network } from "../network/network.js";
+import { evaluate } from "../network/symbolic.js";
+import { formatLocation } from "../util/errors.js";
+
+/** What becomes of one operator of a method. */
+export interface OperatorReport {
+  /** `aten::conv2d`, with the overload's name where there is one. */
+  readonly operator: string;
+  readonly count: number;
+  /** Who handles it; null: nobody. */
+  readonly handledBy: "converter" | "evaluator" | "control flow" | null;
+  /** The module of the converter: `converters/convolution`, or a user's file. */
+  readonly origin: string | null;
+  /** Layers that its nodes became; null when the method was not converted. */
+  readonly layers: number | null;
+  /** Where in the user's source it stands, `file:line`, each place once. */
+  readonly sources: readonly string[];
+}
+
+export interface BindingReport {
+  readonly name: string;
+  readonly type: DataType;
+  /** Sizes, or `min..max` where they vary. */
+  readonly dims: readonly string[];
+}
+
+/** Whether a method can be built, and of what it is made. JSON. */
+export interface SupportReport {
+  readonly model: string;
+  readonly method: string;
+  readonly supported: boolean;
+  /** Why not, when an operator is there but cannot be converted as it is used. */
+  readonly problem: string | null;
+  readonly operators: readonly OperatorReport[];
+  /** What lowering took out, pass by pass. */
+  readonly removed: readonly { readonly pass: string; readonly kind: string; readonly count: number; readonly details: readonly string[] }[];
+  /** Constant tensors of the method: their number and elements. */
+  readonly parameters: { readonly tensors: number; readonly elements: number };
+  readonly inputs: readonly BindingReport[];
+  readonly outputs: readonly BindingReport[];
+  /** Layers of the network by type. */
+  readonly layers: Readonly<Record<string, number>>;
+}
+
+export interface ReportInput {
+  readonly model: string;
+  readonly method: string;
+  readonly graph: Graph;
+  readonly removals: readonly Removal[];
+  readonly registry: Registry;
+  readonly converted?: readonly ConvertedNode[] | undefined;
+  readonly network?: Network | undefined;
+  readonly problem?: string | undefined;
+}
+
+const CONTROL_FLOW = new Set(["prim::If", "prim::Loop"]);
+
+export function makeReport(input: ReportInput): SupportReport {
+  const layers = new Map<Node, number>();
+  for (const { node, layers: count } of input.converted ?? []) layers.set(node, (layers.get(node) ?? 0) + count);
+  const operators = new Map<string, { nodes: Node[]; layers: number }>();
+  const parameters = new Set<Tensor>();
+  for (const node of allNodes(input.graph.block)) {
+    if (node.kind === "prim::Constant") {
+      const value = constantOf(node.output());
+      if (value instanceof Tensor) parameters.add(value);
+      continue;
+    }
+    const name = node.schema === undefined ? node.kind : operatorName(node.schema);
+    const entry = operators.get(name) ?? { nodes: [], layers: 0 };
+    entry.nodes.push(node);
+    entry.layers += layers.get(node) ?? 0;
+    operators.set(name, entry);
+  }
+  const rows = [...operators].map(([operator, { nodes, layers }]): OperatorReport => {
+    const node = nodes[0] as Node;
+    const handledBy = CONTROL_FLOW.has(node.kind) ? "control flow" : (input.registry.supports(node) ?? null);
+    return {
+      operator,
+      count: nodes.length,
+      handledBy,
+      origin: input.registry.originOf(node) ?? null,
+      layers: input.converted === undefined ? null : layers,
+      sources: [...new Set(nodes.flatMap(placesOf))],
+    };
+  });
+  rows.sort((a, b) => Number(a.handledBy !== null) - Number(b.handledBy !== null) || b.count - a.count);
+  const unconverted = rows.filter((row) => row.handledBy === null);
+  return {
+    model: input.model,
+    method: input.method,
+    // A converted method is supported, even if a branch that is never taken holds an operator that is not.
+    supported: input.network !== undefined || (unconverted.length === 0 && input.problem === undefined),
+    problem: input.problem ?? null,
+    operators: rows,
+    removed: input.removals.map(({ pass, kind, count, details }) => ({ pass, kind, count, details })),
+    parameters: {
+      tensors: parameters.size,
+      elements: [...parameters].reduce((sum, tensor) => sum + tensor.numel, 0),
+    },
+    inputs: input.network === undefined ? [] : input.network.inputs.map(bindingOf),
+    outputs: input.network === undefined ? [] : input.network.outputs.map(bindingOf),
+    layers: input.network === undefined ? {} : layerCounts(input.network),
+  };
+}
+
+function placesOf(node: Node): string[] {
+  const range = node.sourceRange;
+  return range === undefined ? [] : [formatLocation({ file: range.file, ...(range.line > 0 ? { line: range.line } : {}) })];
+}
+
+function bindingOf(tensor: Network["inputs"][number]): BindingReport {
+  return {
+    name: tensor.name,
+    type: tensor.type,
+    dims: tensor.dims.map((dim) =>
+      typeof dim === "number" ? String(dim) : `${evaluate(dim, "min")}..${evaluate(dim, "max")}`,
+    ),
+  };
+}
+
+function layerCounts(network: Network): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { type } of network.layers) counts[type] = (counts[type] ?? 0) + 1;
+  return Object.fromEntries(Object.entries(counts).sort(([, a], [, b]) => b - a));
+}
+
+/** The report for people: what is missing first, with its places. */
+export function renderMarkdown(report: SupportReport): string {
+  const lines = [`# ${report.model}: ${report.method}`, ""];
+  const missing = report.operators.filter((row) => row.handledBy === null);
+  if (report.supported) lines.push("TensorRT runs all of this method.", "");
+  else {
+    lines.push(report.problem === null ? "**Not supported as it is.**" : `**Not supported as it is:** ${report.problem}`, "");
+    for (const row of missing) {
+      lines.push(`- \`${row.operator}\` (${row.count}×) has no converter${row.sources.length > 0 ? `: ${row.sources.join(", ")}` : ""}`);
+    }
+    if (missing.length > 0) lines.push("");
+  }
+  if (report.inputs.length > 0) {
+    lines.push("| binding | type | dims |", "|---|---|---|");
+    for (const binding of [...report.inputs, ...report.outputs]) {
+      lines.push(`| \`${binding.name}\` | ${binding.type} | ${binding.dims.join(" × ") || "scalar"} |`);
+    }
+    lines.push("");
+  }
+  lines.push(
+    `${report.parameters.tensors} constant tensors, ${report.parameters.elements.toLocaleString("en-US")} elements.`,
+    "",
+    "| operator | nodes | by | layers | source |",
+    "|---|---:|---|---:|---|",
+  );
+  for (const row of report.operators) {
+    const by = row.handledBy === null ? "**nobody**" : `${row.handledBy}${row.origin === null ? "" : ` \`${row.origin}\``}`;
+    lines.push(`| \`${row.operator}\` | ${row.count} | ${by} | ${row.layers ?? ""} | ${shorten(row.sources)} |`);
+  }
+  if (Object.keys(report.layers).length > 0) {
+    lines.push("", "| layer | count |", "|---|---:|");
+    for (const [type, count] of Object.entries(report.layers)) lines.push(`| ${type} | ${count} |`);
+  }
+  if (report.removed.length > 0) {
+    lines.push("", "Removed by lowering:", "", "| pass | what | count | details |", "|---|---|---:|---|");
+    for (const { pass, kind, count, details } of report.removed) {
+      lines.push(`| ${pass} | \`${kind}\` | ${count} | ${details.join("; ").replaceAll("|", "\\|").replaceAll("\n", " ")} |`);
+    }
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+/** A table stays readable with a few places; the JSON has all of them. */
+function shorten(sources: readonly string[]): string {
+  const shown = sources.slice(0, 3).join("<br>");
+  return sources.length > 3 ? `${shown}<br>and ${sources.length - 3} more` : shown;
+}

@@ -1,0 +1,82 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Capabilities } from "../conversion/context.js";
+import { type ConvertedNode, convert, type OutputStructure } from "../conversion/convert.js";
+import type { Registry } from "../conversion/registry.js";
+import type { Graph } from "../ir/graph.js";
+import type { InputSpec } from "../ir/input-spec.js";
+import type { Program } from "../ir/module.js";
+import { printGraph } from "../ir/printer.js";
+import { lower } from "../lowering/pipeline.js";
+import type { Removal } from "../lowering/report.js";
+import type { Network } from "../network/network.js";
+import type { Backend, JobInput, JobPhase } from "../plan/job.js";
+import { TrtorchError } from "../util/errors.js";
+import { resolveInputs } from "./model.js";
+
+export interface ConvertModelOptions {
+  readonly method: string;
+  /** Null: the file says what the inputs are. */
+  readonly inputs: readonly JobInput[] | null;
+  readonly registry: Registry;
+  readonly capabilities: Capabilities;
+  /** The graph after each pass is written below this folder. */
+  readonly dumpIr?: string | undefined;
+  /** Runs a station under its name, for progress and durations. */
+  readonly phase?: <R>(phase: JobPhase, work: () => R) => Promise<R> | R;
+}
+
+/** A method on its way through the compiler. */
+export interface LoweredModel {
+  readonly graph: Graph;
+  readonly removals: readonly Removal[];
+  readonly inputs: readonly InputSpec[];
+}
+
+export interface ConvertedModel extends LoweredModel {
+  readonly network: Network;
+  readonly outputStructure: OutputStructure;
+  readonly converted: readonly ConvertedNode[];
+}
+
+/** Inlines, freezes and simplifies a method, and settles what its inputs are. */
+export function lowerModel(program: Program, options: Omit<ConvertModelOptions, "capabilities" | "registry">): LoweredModel {
+  if (!program.methodNames.includes(options.method)) {
+    throw new TrtorchError("config", `${program.file} has no method "${options.method}"`, {
+      hint: `It has ${program.methodNames.join(", ")}.`,
+    });
+  }
+  const dump = options.dumpIr === undefined ? undefined : irDump(options.dumpIr);
+  const { graph, removed } = lower(program, options.method, dump === undefined ? {} : { dumpIr: dump });
+  return { graph, removals: removed, inputs: resolveInputs(program, options.method, graph, options.inputs) };
+}
+
+/** From a program to a network in the types of the model. */
+export async function convertModel(program: Program, options: ConvertModelOptions): Promise<ConvertedModel> {
+  const phase = options.phase ?? (<R>(_: JobPhase, work: () => R): R => work());
+  const lowered = await phase("lower", () => lowerModel(program, options));
+  const { network, outputStructure, nodes } = await phase("convert", () =>
+    convert(lowered.graph, {
+      inputs: lowered.inputs,
+      registry: options.registry,
+      capabilities: options.capabilities,
+      outputNames: program.signature?.outputs,
+    }),
+  );
+  return { ...lowered, network, outputStructure, converted: nodes };
+}
+
+/** Writes `00-inline.ir`, `01-freeze.ir`, ... */
+function irDump(folder: string): (pass: string, graph: Graph) => void {
+  mkdirSync(folder, { recursive: true });
+  let count = 0;
+  return (pass, graph) => {
+    const name = `${String(count++).padStart(2, "0")}-${pass}.ir`;
+    writeFileSync(join(folder, name), printGraph(graph, { sourceRanges: true }));
+  };
+}
+
+/** What converters may count on. TensorRT's own version matters from 10.6 on; the CPU reference runs every layer. */
+export function capabilitiesOf(backend: Backend): Capabilities {
+  return { backend, version: backend === "tensorrt" ? [10, 6] : [1, 0] };
+}
