@@ -169,7 +169,9 @@ function strictSlice(g: GraphBuilder, x: string, rank: number, axes: readonly Sl
   if (axes.length === 0) return g.op("Identity", [x]);
   let value = x;
   // An axis of stride 0 repeats one element: that one is cut out, and stretched below.
-  const sliced = axes.filter(({ stride, length }) => typeof stride === "number" && !(stride === 0 && length === 1));
+  const sliced = axes.filter(
+    ({ stride, length, size }) => typeof stride === "number" && !(stride === 0 && length === 1 && size !== 0),
+  );
   if (sliced.length > 0) {
     value = g.op("Slice", [
       value,
@@ -201,7 +203,7 @@ function strictSlice(g: GraphBuilder, x: string, rank: number, axes: readonly Sl
 function sliceEnd(g: GraphBuilder, axis: SliceAxis): string {
   const { start, size } = axis;
   const stride = axis.stride as number;
-  if (stride === 0)
+  if (stride === 0 && size !== 0)
     return typeof start === "number" ? g.ints([start + 1]) : g.op("Add", [axis.name("start"), g.ints([1])]);
   if (typeof start === "number" && typeof size === "number") {
     const end = start + size * stride;
