@@ -7,6 +7,7 @@ import type { Type } from "../ir/type.js";
 import type { DataType } from "../network/enums.js";
 import type { ITensor } from "../network/layers.js";
 import { Network } from "../network/network.js";
+import { foldConstants } from "../network/simplify.js";
 import type { SymInt } from "../network/symbolic.js";
 import { dataTypeOf } from "../network/weights.js";
 import { type SourceLocation, TrtorchError } from "../util/errors.js";
@@ -86,6 +87,7 @@ export function convert(graph: Graph, options: ConvertOptions): ConversionResult
     network.markOutput(output.tensor, options.outputNames?.[i] ?? `output_${i}`);
   });
   network.prune();
+  foldConstants(network);
   return { network, outputStructure, nodes: interpreter.converted };
 }
 
