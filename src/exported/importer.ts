@@ -304,7 +304,7 @@ export class GraphImporter {
     });
     names.forEach((name, i) => {
       const value = results[i];
-      if (name !== undefined && value !== null && value !== undefined) frame.values.set(name, value);
+      if (name !== undefined && value !== null && value !== undefined) this.define(frame, name, value);
     });
   }
 

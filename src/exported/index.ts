@@ -11,7 +11,7 @@ import { findMutations, placeOf } from "./mutations.js";
 import { type Package, readPackage } from "./package.js";
 import { outputNames } from "./pytree.js";
 import { dtypeOf, type InputSpecJson, untag } from "./schema.js";
-import { rootClass } from "./source-ranges.js";
+import { rootClass, SourceRanges } from "./source-ranges.js";
 import { dimOf } from "./symbols.js";
 
 export interface ExportedOptions {
@@ -171,7 +171,7 @@ function describeOutputs(source: Package, options: ExportedOptions): Description
             : spec.tag === "parameter_mutation"
               ? ["parameter", spec.value.parameter_name]
               : ["input", spec.value.user_input_name];
-        if (options.mutatedBuffers !== "outputs") throw refusal(what, name, { file: source.file });
+        if (options.mutatedBuffers !== "outputs") throw refusal(what, name, definitionOf(source, spec.value.arg.name));
         mutated.push({ name: mutatedName(what, name), position });
         break;
       }
@@ -265,6 +265,14 @@ function buildGraph(source: Package, program: Description): Built {
   return { graph, mutated };
 }
 
+/** Where the user's code computes a value of the graph. */
+function definitionOf(source: Package, name: string): { file: string; line?: number } {
+  const node = source.program.graph_module.graph.nodes.find(({ outputs }) => {
+    return outputs.some((output) => output.as_tensor?.name === name);
+  });
+  return placeOf(new SourceRanges().of(node?.metadata)) ?? { file: source.file };
+}
+
 const mutatedName = (what: string, name: string): string => `${what}_${name.replace(/\W+/g, "_")}`;
 
 function refusal(what: string, name: string, location: { file: string; line?: number }): TrtorchError {
@@ -287,8 +295,8 @@ function unsupported(source: Package, message: string): TrtorchError {
 
 function programClass(source: Package): string {
   for (const { metadata } of source.program.graph_module.graph.nodes) {
-    const stack = metadata?.nn_module_stack;
-    if (stack !== undefined) return rootClass(stack) ?? "torch.export.ExportedProgram";
+    const name = rootClass(metadata);
+    if (name !== undefined) return name;
   }
   return "torch.export.ExportedProgram";
 }

@@ -11,7 +11,7 @@ export class SourceRanges {
 
   of(metadata: Readonly<Record<string, string>> | undefined): SourceRange | undefined {
     const trace = metadata?.stack_trace ?? "";
-    const stack = metadata?.nn_module_stack ?? "";
+    const stack = moduleStack(metadata);
     const key = `${stack}\0${trace}`;
     if (!this.#known.has(key)) this.#known.set(key, makeRange(trace, stack));
     return this.#known.get(key);
@@ -21,6 +21,8 @@ export class SourceRanges {
 function makeRange(trace: string, stack: string): SourceRange | undefined {
   const frames: SourceRange[] = [];
   for (const [, file, line, text] of trace.matchAll(FRAME)) {
+    // Code that PyTorch made up: <eval_with_key>.5.
+    if (file?.startsWith("<")) continue;
     const shown = text?.trim() ?? "";
     frames.push({ file: file as string, line: Number(line), ...(shown === "" ? {} : { text: shown }) });
   }
@@ -33,7 +35,7 @@ function makeRange(trace: string, stack: string): SourceRange | undefined {
   return { ...range, ...module, ...(callers.length === 0 ? {} : { callers }) };
 }
 
-/** The last of `key,path,class;key,path,class`: `features.0` and `torch.nn.modules.conv.Conv2d`. */
+/** The last of the stack: `features.0` and `torch.nn.modules.conv.Conv2d`. */
 function innermostModule(stack: string): { module?: string; moduleClass?: string } {
   const entry = stack.slice(stack.lastIndexOf(";") + 1);
   const first = entry.indexOf(",");
@@ -47,8 +49,14 @@ function innermostModule(stack: string): { module?: string; moduleClass?: string
   return { module, moduleClass: entry.slice(last + 1) };
 }
 
-/** The class of the root module, from the first entry of a module stack. */
-export function rootClass(stack: string): string | undefined {
-  const [entry = ""] = stack.split(";");
-  return entry.slice(entry.lastIndexOf(",") + 1) || undefined;
+/** `key,path,class;key,path,class`, outer modules first; empty for nodes that the exporter added itself. */
+function moduleStack(metadata: Readonly<Record<string, string>> | undefined): string {
+  const stack = metadata?.nn_module_stack ?? "";
+  return stack.startsWith("_empty_nn_module_stack") ? "" : stack;
+}
+
+/** The class of the root module, from the first entry of a node's module stack: `L__self__,,__main__.LeNet`. */
+export function rootClass(metadata: Readonly<Record<string, string>> | undefined): string | undefined {
+  const [entry = ""] = moduleStack(metadata).split(";");
+  return /^[^,]*,[^,]*,(.+)$/.exec(entry)?.[1];
 }

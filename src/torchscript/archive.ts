@@ -46,8 +46,8 @@ export class Archive {
 
   private constructor(file: string, bytes: Uint8Array) {
     this.file = file;
-    this.#bytes = bytes;
-    const members = new Directory(file, bytes).members();
+    this.#bytes = plain(bytes);
+    const members = new Directory(file, this.#bytes).members();
     this.topFolder = commonFolder(members);
     const skip = this.topFolder === "" ? 0 : this.topFolder.length + 1;
     this.#members = new Map(members.map((member) => [member.name.slice(skip), member]));
@@ -105,7 +105,7 @@ export class Archive {
     if (!member.deflated) return raw;
     try {
       const data = inflateRawSync(raw, { maxOutputLength: Math.max(member.size, 1) });
-      if (data.byteLength === member.size) return data;
+      if (data.byteLength === member.size) return plain(data);
     } catch {
       // Broken data and data longer than claimed are the same mistake to the reader.
     }
@@ -169,6 +169,11 @@ export class Archive {
         : "Give a file written by torch.jit.save or torch.export.save.",
     );
   }
+}
+
+/** Without Node's Buffer around it, whose `slice` is a view where Uint8Array's is a copy. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 const DOWNLOAD_AGAIN = "The file is damaged or was not written to its end: copy or download it again.";
