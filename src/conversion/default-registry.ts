@@ -1,10 +1,21 @@
 import * as attention from "./converters/attention.js";
+import * as bitView from "./converters/bit-view.js";
+import * as concat from "./converters/concat.js";
 import * as convolution from "./converters/convolution.js";
+import * as expand from "./converters/expand.js";
+import * as gather from "./converters/gather.js";
 import * as matmul from "./converters/matmul.js";
+import * as nonzero from "./converters/nonzero.js";
 import * as normalization from "./converters/normalization.js";
+import * as permute from "./converters/permute.js";
 import * as pooling from "./converters/pooling.js";
+import * as rearrange from "./converters/rearrange.js";
 import * as recurrent from "./converters/recurrent.js";
 import * as resize from "./converters/resize.js";
+import * as select from "./converters/select.js";
+import * as split from "./converters/split.js";
+import * as unary from "./converters/unary.js";
+import * as view from "./converters/view.js";
 import * as collection from "./evaluators/collection.js";
 import * as metadata from "./evaluators/metadata.js";
 import * as number from "./evaluators/number.js";
@@ -21,11 +32,22 @@ const MODULES: Readonly<Record<string, Record<string, unknown>>> = {
   "converters/pooling": pooling,
   "converters/recurrent": recurrent,
   "converters/resize": resize,
+  "converters/unary": unary,
   "evaluators/collection": collection,
   "evaluators/metadata": metadata,
   "evaluators/number": number,
   "evaluators/prim": prim,
   "evaluators/string": string,
+  "converters/view": view,
+  "converters/bit-view": bitView,
+  "converters/permute": permute,
+  "converters/expand": expand,
+  "converters/concat": concat,
+  "converters/split": split,
+  "converters/select": select,
+  "converters/rearrange": rearrange,
+  "converters/gather": gather,
+  "converters/nonzero": nonzero,
 };
 
 /** A registry with all built-in converters and evaluators; registering more, or others in their place, is up to the caller. */
