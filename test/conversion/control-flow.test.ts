@@ -1,0 +1,127 @@
+import t from "tap";
+import { execute } from "../../src/backends/onnx/runtime.js";
+import { convert } from "../../src/conversion/convert.js";
+import { defaultRegistry } from "../../src/conversion/default-registry.js";
+import type { InputSpec } from "../../src/ir/input-spec.js";
+import { parseIR } from "../../src/ir/parser.js";
+import { Tensor } from "../../src/ir/tensor.js";
+import type { Network } from "../../src/network/network.js";
+
+const capabilities = { backend: "onnxruntime", version: [1, 0] } as const;
+
+function toNetwork(ir: string, inputs: readonly InputSpec[]): Network {
+  return convert(parseIR(ir), { inputs, registry: defaultRegistry(), capabilities }).network;
+}
+
+async function run(network: Network, values: readonly (readonly number[])[]): Promise<number[]> {
+  const inputs = Object.fromEntries(
+    network.inputs.map((input, i) => [input.name, Tensor.of("float32", [values[i]?.length ?? 0], values[i] ?? [])]),
+  );
+  const outputs = await execute(network, inputs);
+  return [...(outputs.output_0 as Tensor).toNumbers()];
+}
+
+const x = { name: "x", dtype: "float32", dims: [3] } as const;
+
+t.test("a condition on data becomes a conditional", async (t) => {
+  const network = toNetwork(
+    `graph(%x : Tensor):
+      %dtype : NoneType = prim::Constant()
+      %zero : int = prim::Constant[value=0]()
+      %sum : Tensor = aten::sum(%x, %dtype)
+      %positive : Tensor = aten::gt(%sum, %zero)
+      %condition : bool = aten::Bool(%positive)
+      %y : Tensor = prim::If(%condition)
+        block0():
+          %a : Tensor = aten::relu(%x)
+          -> (%a)
+        block1():
+          %b : Tensor = aten::neg(%x)
+          %c : Tensor = aten::mul(%b, %x)
+          -> (%c)
+      return (%y)`,
+    [x],
+  );
+  t.ok(network.layers.some(({ type }) => type === "kCONDITIONAL_OUTPUT"));
+  t.strictSame(await run(network, [[1, -1, 2]]), [1, 0, 2]);
+  t.strictSame(await run(network, [[1, -1, -2]]), [-1, -1, -4]);
+});
+
+const SIZE_BRANCH = `graph(%x : Tensor):
+  %zero : int = prim::Constant[value=0]()
+  %one : int = prim::Constant[value=1]()
+  %four : int = prim::Constant[value=4]()
+  %n : int = aten::size(%x, %zero)
+  %large : bool = aten::gt(%n, %four)
+  %y : Tensor = prim::If(%large)
+    block0():
+      %a : Tensor = aten::relu(%x)
+      -> (%a)
+    block1():
+      %b : Tensor = aten::neg(%x)
+      -> (%b)
+  return (%y)`;
+
+t.test("a condition on a size follows from the range where it can", async (t) => {
+  const dims = (min: number, max: number): InputSpec[] => [{ ...x, dims: [{ min, opt: max, max }] }];
+  const small = toNetwork(SIZE_BRANCH, dims(1, 4));
+  t.notOk(small.layers.some(({ type }) => type === "kCONDITION"));
+  t.strictSame(await run(small, [[1, -1]]), [-1, 1]);
+  const large = toNetwork(SIZE_BRANCH, dims(5, 9));
+  t.notOk(large.layers.some(({ type }) => type === "kCONDITION"));
+  t.strictSame(await run(large, [[1, -1, 2, 3, -4]]), [1, 0, 2, 3, 0]);
+  const either = toNetwork(SIZE_BRANCH, dims(1, 9));
+  t.ok(either.layers.some(({ type }) => type === "kCONDITION"));
+  t.strictSame(await run(either, [[1, -1]]), [-1, 1]);
+  t.strictSame(await run(either, [[1, -1, 2, 3, -4]]), [1, 0, 2, 3, 0]);
+});
+
+t.test("a branch that raises leaves the other", (t) => {
+  const network = toNetwork(
+    `graph(%x : Tensor):
+      %zero : int = prim::Constant[value=0]()
+      %four : int = prim::Constant[value=4]()
+      %message : str = prim::Constant[value="too large"]()
+      %class : NoneType = prim::Constant()
+      %n : int = aten::size(%x, %zero)
+      %large : bool = aten::gt(%n, %four)
+       = prim::If(%large)
+        block0():
+           = prim::RaiseException(%message, %class)
+          -> ()
+        block1():
+          -> ()
+      %y : Tensor = aten::relu(%x)
+      return (%y)`,
+    [{ ...x, dims: [{ min: 1, opt: 2, max: 9 }] }],
+  );
+  t.strictSame(
+    network.layers.map(({ type }) => type),
+    ["kACTIVATION"],
+  );
+  t.end();
+});
+
+const LOOP = `graph(%x : Tensor):
+  %zero : int = prim::Constant[value=0]()
+  %one : int = prim::Constant[value=1]()
+  %true : bool = prim::Constant[value=1]()
+  %n : int = aten::size(%x, %zero)
+  %y : Tensor = prim::Loop(%n, %true, %x)
+    block0(%i : int, %carried : Tensor):
+      %next : Tensor = aten::add(%carried, %carried, %one)
+      -> (%true, %next)
+  return (%y)`;
+
+t.test("a loop of known length is written out", async (t) => {
+  const network = toNetwork(LOOP, [x]);
+  t.equal(network.layers.filter(({ type }) => type === "kELEMENTWISE").length, 3);
+  t.strictSame(await run(network, [[1, 2, 3]]), [8, 16, 24]);
+});
+
+t.test("a loop of unknown length becomes a loop", async (t) => {
+  const network = toNetwork(LOOP, [{ ...x, dims: [{ min: 1, opt: 2, max: 9 }] }]);
+  t.ok(network.layers.some(({ type }) => type === "kTRIP_LIMIT"));
+  t.strictSame(await run(network, [[1, 2]]), [4, 8]);
+  t.strictSame(await run(network, [[1, 2, 3, 4]]), [16, 32, 48, 64]);
+});
