@@ -2,7 +2,7 @@ import { isComplex, isFloatingPoint, isIntegral, type ScalarType } from "../ir/s
 import { type ElementWiseOperation, isFloat as isFloatType } from "../network/enums.js";
 import { broadcastDim, describe } from "../network/inference.js";
 import type { ITensor } from "../network/layers.js";
-import { type Dim, isStatic, isSymbolic, sameDim } from "../network/symbolic.js";
+import { bounds, type Dim, isStatic, isSymbolic, min, sameDim, sub } from "../network/symbolic.js";
 import { dataTypeOf } from "../network/weights.js";
 import { TrtorchError } from "../util/errors.js";
 import type { ConversionContext } from "./context.js";
@@ -197,8 +197,11 @@ export function expandTo(ctx: ConversionContext, tensor: ITensor, dims: readonly
     );
   }
   if (ranked.dims.every((dim, i) => sameDim(dim, dims[i] as Dim))) return ranked;
-  // A stride of 0 repeats what there is one of.
-  const stride = ranked.dims.map((dim, i) => (dim === 1 && dims[i] !== 1 ? 0 : 1));
+  // A stride of 0 repeats what there is one of, which for a dynamic dim only running tells.
+  const stride = ranked.dims.map((dim, i) => {
+    if (sameDim(dim, dims[i] as Dim) || bounds(dim).min > 1) return 1;
+    return dim === 1 ? 0 : min(1, sub(dim, 1));
+  });
   return ctx.network.addSlice(
     ranked,
     dims.map(() => 0),
