@@ -557,12 +557,18 @@ function toFallback(written: z.output<typeof text.model>["fallback"]): Fallback 
 
 const UNITS: Readonly<Record<string, number>> = { K: 1, M: 2, G: 3, T: 4 };
 
-/** Bytes of `4GiB`, `512M` (as MiB) or `4GB` (decimal). */
-function toBytes(size: number | string): number {
-  if (typeof size === "number") return size;
-  const [, number, , unit, suffix] = /^(\d+(\.\d+)?)\s*([KMGT]?)(i?B?)$/i.exec(size) as RegExpExecArray;
+/** Bytes of `4GiB`, `512M` (as MiB) or `4GB` (decimal); null where it is no size. */
+export function parseBytes(size: string): number | null {
+  const match = /^(\d+(\.\d+)?)\s*([KMGT]?)(i?B?)$/i.exec(size);
+  if (match === null) return null;
+  const [, number, , unit, suffix] = match;
   const base = suffix?.toUpperCase() === "B" ? 1000 : 1024;
   return Math.round(Number(number) * base ** (UNITS[(unit ?? "").toUpperCase()] ?? 0));
+}
+
+/** For a size that the schema has accepted. */
+function toBytes(size: number | string): number {
+  return typeof size === "number" ? size : (parseBytes(size) as number);
 }
 
 function toMilliseconds(duration: number | string): number {

@@ -12,7 +12,12 @@ export interface Machine {
   readonly toolVersion: string;
   readonly discoverDevices: DeviceDiscovery;
   /** The library that a backend would use, null where it has none yet. */
-  library(backend: Backend): Promise<{ readonly name: string; readonly version: string } | null>;
+  library(backend: Backend, files: StatCache): Promise<LibraryIdentity | null>;
+}
+
+export interface LibraryIdentity {
+  readonly name: string;
+  readonly version: string;
 }
 
 /** Where a job may run. */
@@ -67,7 +72,7 @@ export async function createPlan(config: Config, machine: Machine, options: Plan
   const devices = needsDevices ? chooseDevices(await machine.discoverDevices(), config.devices) : [];
   const backends = [...new Set(config.models.map((model) => model.backend))];
   const libraries = new Map(
-    await Promise.all(backends.map(async (name) => [name, await machine.library(name)] as const)),
+    await Promise.all(backends.map(async (name) => [name, await machine.library(name, files)] as const)),
   );
 
   const perModel = await Promise.all(

@@ -1,4 +1,4 @@
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config } from "../config/config.js";
 import type { DeviceDiscovery } from "../plan/device.js";
@@ -6,18 +6,21 @@ import { removeRecord, STATE_FOLDER, writeRecord } from "../plan/freshness.js";
 import type { JobResult } from "../plan/job.js";
 import type { Plan, PlannedJob } from "../plan/plan.js";
 import type { StatCache } from "../plan/stat-cache.js";
-import { publishDirectory, stageDirectory, sweepLeftovers, writeFileAtomic } from "../util/atomic-write.js";
+import { publishDirectory, stageDirectory, sweepLeftovers } from "../util/atomic-write.js";
 import { type JobOutcome, type RunEvent, type RunSummary, summarize } from "./event.js";
 import { lockFolder } from "./folder-lock.js";
 import { JobLogs } from "./job-log.js";
 import { makeSlots, Scheduler } from "./scheduler.js";
 import type { Store, StoreInput } from "./store.js";
+import { MANIFEST_FILE, makeManifest, makeSummary, SUMMARY_FILE, saveDurations, writeJson } from "./summary.js";
 import type { StartWorker } from "./worker-process.js";
 
 export interface RunOptions {
   readonly config: Config;
   /** Called while the output folder is locked: what it says is true until the run ends. */
-  readonly plan: () => Promise<Plan>;
+  readonly plan: () => Promise<{ readonly plan: Plan; readonly selected: readonly PlannedJob[] }>;
+  /** `2/4` where this run builds a part; for the summary. */
+  readonly shard?: string;
   readonly startWorker: StartWorker;
   readonly discoverDevices: DeviceDiscovery;
   readonly emit: (event: RunEvent) => void;
@@ -56,6 +59,11 @@ export class Run {
     this.#scheduler?.cancel();
   }
 
+  /** Whether {@link cancel} was called. */
+  get cancelled(): boolean {
+    return this.#cancelled.signal.aborted;
+  }
+
   /**
    * Brings every job of the plan up to date. Failures of jobs are outcomes, not exceptions.
    *
@@ -78,8 +86,8 @@ export class Run {
   async #run(started: number): Promise<RunResult> {
     const { config, emit, files } = this.#options;
     await sweepLeftovers(config.outDir);
-    const plan = await this.#options.plan();
-    const ids = plan.jobs.map(({ job }) => job.id);
+    const { plan, selected } = await this.#options.plan();
+    const ids = selected.map(({ job }) => job.id);
     const slots = makeSlots(this.#options.concurrency, plan.devices);
     emit({ type: "run-start", jobs: ids, slots: slots.map((slot) => slot.label) });
 
@@ -89,7 +97,7 @@ export class Run {
       emit({ type: "job-end", id: planned.job.id, outcome });
     };
     const stale: PlannedJob[] = [];
-    for (const planned of plan.jobs) {
+    for (const planned of selected) {
       const { freshness } = planned;
       if (freshness.fresh && this.#options.force !== true)
         end(planned, { status: "fresh", result: freshness.record.result });
@@ -138,7 +146,9 @@ export class Run {
     }
     await files.save();
     const summary = summarize(outcomes.values(), performance.now() - started);
-    await writeSummary(config, plan, outcomes, summary, stale.length > 0);
+    await writeJson(join(config.outDir, MANIFEST_FILE), makeManifest(plan.jobs, outcomes));
+    const report = makeSummary(plan.jobs, selected, outcomes, summary, this.#options.shard ?? null);
+    await writeJson(join(config.outDir, SUMMARY_FILE), report);
     emit({ type: "run-end", summary });
     return { summary, outcomes };
   }
@@ -227,47 +237,4 @@ class Work {
   #warn(message: string): void {
     this.#emit({ type: "warning", message });
   }
-}
-
-/** What jobs took when they were last built here, by id. */
-export async function readDurations(cacheDir: string): Promise<Map<string, number>> {
-  try {
-    return new Map(Object.entries(JSON.parse(await readFile(join(cacheDir, "durations.json"), "utf8")) as object));
-  } catch {
-    // Only an order of jobs depends on it.
-    return new Map();
-  }
-}
-
-async function saveDurations(cacheDir: string, outcomes: ReadonlyMap<string, JobOutcome>): Promise<void> {
-  const durations = await readDurations(cacheDir);
-  for (const [id, outcome] of outcomes) {
-    if (outcome.status === "built") durations.set(id, Math.round(outcome.durationMs));
-  }
-  await writeFileAtomic(join(cacheDir, "durations.json"), JSON.stringify(Object.fromEntries(durations)));
-}
-
-/** `summary.json` in the output folder: the whole run, for other programs and for `merge`. */
-export const SUMMARY_FILE = "summary.json";
-
-async function writeSummary(
-  config: Config,
-  plan: Plan,
-  outcomes: ReadonlyMap<string, JobOutcome>,
-  summary: RunSummary,
-  changed: boolean,
-): Promise<void> {
-  const file = join(config.outDir, SUMMARY_FILE);
-  if (!changed) {
-    const present = await readFile(file).then(
-      () => true,
-      () => false,
-    );
-    if (present) return;
-  }
-  const jobs = plan.jobs.map(({ job }) => {
-    const { model, precision, backend, target, key } = job;
-    return { id: job.id, model, precision, backend, target: target.name, key, ...outcomes.get(job.id) };
-  });
-  await writeFileAtomic(file, `${JSON.stringify({ version: 1, summary, jobs }, null, 2)}\n`);
 }

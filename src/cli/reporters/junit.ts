@@ -47,7 +47,7 @@ export class JunitReporter implements Reporter {
       `<testsuites name="trtorch-build" ${totals(this.#cases)}>`,
     ];
     for (const [model, cases] of suites) {
-      lines.push(`  <testsuite name="${escape(model)}" ${totals(cases)}>`);
+      lines.push(`  <testsuite name="${escapeXml(model)}" ${totals(cases)}>`);
       for (const one of cases) lines.push(...testCase(model, one.id.slice(model.length + 1), one.outcome));
       lines.push("  </testsuite>");
     }
@@ -57,7 +57,7 @@ export class JunitReporter implements Reporter {
 }
 
 function testCase(model: string, name: string, outcome: JobOutcome): string[] {
-  const head = `    <testcase classname="${escape(model)}" name="${escape(name)}" time="${seconds(outcome)}"`;
+  const head = `    <testcase classname="${escapeXml(model)}" name="${escapeXml(name)}" time="${seconds(outcome)}"`;
   switch (outcome.status) {
     case "built":
     case "fresh":
@@ -65,17 +65,17 @@ function testCase(model: string, name: string, outcome: JobOutcome): string[] {
       return [`${head}/>`];
     case "failed": {
       const { code, message } = outcome.error;
-      const body = escape([message, ...describeFailure(outcome)].join("\n"));
+      const body = escapeXml([message, ...describeFailure(outcome)].join("\n"));
       return [
         `${head}>`,
-        `      <failure type="${escape(code)}" message="${escape(message)}">${body}</failure>`,
+        `      <failure type="${escapeXml(code)}" message="${escapeXml(message)}">${body}</failure>`,
         "    </testcase>",
       ];
     }
     case "cancelled":
       return [`${head}>`, '      <skipped message="cancelled"/>', "    </testcase>"];
     case "skipped":
-      return [`${head}>`, `      <skipped message="${escape(outcome.reason)}"/>`, "    </testcase>"];
+      return [`${head}>`, `      <skipped message="${escapeXml(outcome.reason)}"/>`, "    </testcase>"];
   }
 }
 
@@ -91,7 +91,7 @@ function seconds(outcome: JobOutcome): string {
 }
 
 /** For text and attribute values; control characters cannot stand in XML at all. */
-function escape(text: string): string {
+function escapeXml(text: string): string {
   return (
     text
       // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is removed

@@ -1,0 +1,99 @@
+import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import type { Config } from "../../config/config.js";
+import type { RunEvent } from "../../runner/event.js";
+import { TrtorchError } from "../../util/errors.js";
+import type { CliContext, ExitCode, Wrap } from "../context.js";
+import {
+  addProjectOptions,
+  addSelectionOptions,
+  collect,
+  loadProject,
+  openStatCache,
+  type ProjectOptions,
+  planProject,
+  type SelectionOptions,
+} from "../project.js";
+
+export interface BuildOptions extends ProjectOptions, SelectionOptions {
+  readonly concurrency?: string;
+  readonly onFailure?: string;
+  readonly force?: boolean;
+  readonly dumpIr?: string;
+  readonly reporter: string[];
+  readonly json?: boolean;
+}
+
+export function defineBuild(program: Command, context: CliContext, run: Wrap): void {
+  const command = program
+    .command("build", { isDefault: true })
+    .description("build every job of the config, or of the models named, that is not fresh")
+    .argument("[models...]", "model files, instead of a config");
+  addSelectionOptions(addProjectOptions(command))
+    .option("--concurrency <n>", "jobs at once that need no GPU (default: the cores)")
+    .option("--on-failure <mode>", "finish: start nothing new; continue: build all others; kill: stop all")
+    .option("--force", "build also what is fresh or in the store")
+    .option("--dump-ir <dir>", "write the graph after each pass; builds also what is fresh")
+    .option("--reporter <name>", "tty, plain, json, github, junit=FILE; may be repeated", collect, [])
+    .option("--json", "the same as --reporter json")
+    .action(run((models, options) => build(models, options, context)));
+}
+
+export async function build(models: readonly string[], options: BuildOptions, context: CliContext): Promise<ExitCode> {
+  const config = override(await loadProject(models, options, context), options);
+  return runBuild(config, options, context);
+}
+
+/** A whole build of a config that is right. */
+export async function runBuild(config: Config, options: BuildOptions, context: CliContext): Promise<ExitCode> {
+  const { createReporters } = await import("../reporters/create.js");
+  const { Run } = await import("../../runner/run.js");
+  const files = await openStatCache(config);
+  const reporters = await createReporters(options.json === true ? ["json"] : options.reporter, context);
+  const machine = await context.machine();
+  const dumpIr = options.dumpIr === undefined ? null : resolve(context.cwd, options.dumpIr);
+  const run = new Run({
+    config,
+    plan: async () => {
+      const { plan, selected } = await planProject(config, options, files, context);
+      if (dumpIr === null) return { plan, selected };
+      return { plan, selected: selected.map((planned) => ({ ...planned, job: { ...planned.job, dumpIr } })) };
+    },
+    startWorker: await context.startWorker(),
+    discoverDevices: machine.discoverDevices,
+    emit: (event: RunEvent) => {
+      for (const reporter of reporters) reporter.handle(event);
+    },
+    files,
+    concurrency: config.concurrency ?? availableParallelism(),
+    force: options.force === true || dumpIr !== null,
+    ...(options.shard !== undefined && { shard: options.shard }),
+  });
+  const ignore = context.onSignal(() => run.cancel());
+  try {
+    const { summary } = await run.start();
+    if (run.cancelled) return 130;
+    return summary.failed > 0 ? 1 : 0;
+  } finally {
+    ignore();
+    for (const reporter of reporters) await reporter.close();
+  }
+}
+
+function override(config: Config, options: BuildOptions): Config {
+  const { concurrency, onFailure } = options;
+  if (concurrency !== undefined && !/^[1-9]\d*$/.test(concurrency)) {
+    throw new TrtorchError("usage", `--concurrency ${concurrency} is no number of jobs`, {
+      hint: "a whole number from 1",
+    });
+  }
+  if (onFailure !== undefined && onFailure !== "finish" && onFailure !== "continue" && onFailure !== "kill") {
+    throw new TrtorchError("usage", `--on-failure ${onFailure} is unknown`, { hint: "finish, continue or kill" });
+  }
+  return {
+    ...config,
+    ...(concurrency !== undefined && { concurrency: Number(concurrency) }),
+    ...(onFailure !== undefined && { onFailure }),
+  };
+}

@@ -1,0 +1,49 @@
+import { Command, CommanderError } from "commander";
+import { defineBuild } from "./commands/build.js";
+import { defineCache } from "./commands/cache.js";
+import { defineClean } from "./commands/clean.js";
+import { defineFingerprint } from "./commands/fingerprint.js";
+import { defineInit } from "./commands/init.js";
+import { defineMerge } from "./commands/merge.js";
+import { definePlan } from "./commands/plan.js";
+import { defineWatch } from "./commands/watch.js";
+import type { CliContext, ExitCode, Wrap } from "./context.js";
+import { reportError } from "./report-error.js";
+import { toolVersion } from "./version.js";
+
+/** Runs one command line, without the program's name; never throws, never ends the process. */
+export async function main(args: readonly string[], context: CliContext): Promise<ExitCode> {
+  let exit: ExitCode = 0;
+  const json = args.includes("--json");
+  const run: Wrap =
+    (action) =>
+    async (...given) => {
+      exit = await action(...given);
+    };
+  const program = new Command("trtorch-build")
+    .description("Compile PyTorch models to TensorRT engines, as a build step.")
+    .version(toolVersion())
+    .exitOverride()
+    .configureOutput({ writeOut: context.stdout, writeErr: context.stderr })
+    .showHelpAfterError("(`trtorch-build help` shows the commands)");
+  // Subcommands take over what is set before they are made.
+  for (const define of [
+    defineBuild,
+    definePlan,
+    defineFingerprint,
+    defineClean,
+    defineCache,
+    defineMerge,
+    defineInit,
+    defineWatch,
+  ]) {
+    define(program, context, run);
+  }
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return exit;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    return reportError(error, json, context);
+  }
+}

@@ -1,0 +1,38 @@
+import { formatLocation, TrtorchError } from "../util/errors.js";
+import type { CliContext, ExitCode } from "./context.js";
+import { ConfigError } from "./project.js";
+
+/** Tells a person, or with `json` a program, why a command ended. Only our own bugs come with a stack. */
+export function reportError(error: unknown, json: boolean, context: CliContext): ExitCode {
+  const code = error instanceof TrtorchError ? error.code : "internal";
+  if (json) context.stdout(`${JSON.stringify(toJson(error, code))}\n`);
+  else context.stderr(`${toText(error, code)}\n`);
+  if (code === "usage" || code === "config") return 2;
+  return code === "cancelled" ? 130 : 1;
+}
+
+function toText(error: unknown, code: string): string {
+  if (error instanceof ConfigError) return error.message;
+  if (error instanceof TrtorchError && code !== "internal") {
+    const place = error.location === undefined ? "" : `${formatLocation(error.location)}: `;
+    return `${place}error: ${error.message}${error.hint === undefined ? "" : `\n  hint: ${error.hint}`}`;
+  }
+  const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return `internal error, please report it with this text: ${detail}`;
+}
+
+function toJson(error: unknown, code: string): object {
+  if (error instanceof ConfigError) {
+    const diagnostics = error.diagnostics.map(({ severity, message, source, span, hint }) => ({
+      severity,
+      message,
+      file: source.name,
+      ...span,
+      hint,
+    }));
+    return { error: { code, message: `${diagnostics.length} mistakes`, diagnostics } };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  const details = error instanceof TrtorchError ? { hint: error.hint, location: error.location } : {};
+  return { error: { code, message, ...details } };
+}
