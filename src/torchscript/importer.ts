@@ -32,7 +32,7 @@ import {
 import { parseFile } from "./parser.js";
 import { findSchemas } from "./schemas.js";
 import type { Source } from "./source.js";
-import { type ClassInfo, type CompilationUnit, dottedName, type FunctionInfo } from "./unit.js";
+import type { ClassInfo, CompilationUnit, FunctionInfo } from "./unit.js";
 import { BUILTIN_SOURCE, findBuiltin, findUpgrader } from "./upgraders.js";
 
 /** What a name or an expression stands for: a value of the graph, or something that only the compiler knows. */
@@ -208,8 +208,7 @@ class Importer {
   #frame = new Frame();
   /** Where in the source the node now being made comes from. */
   #at = 0;
-  /** Functions being compiled in place, to refuse those that call themselves. */
-  #depth = 0;
+  #inlinedAt: SourceRange | undefined;
 
   constructor(unit: CompilationUnit, source: Source, findRange: FindRange) {
     this.#unit = unit;
@@ -474,7 +473,11 @@ class Importer {
 
   /** A `prim::If` whose results are the variables that either branch assigns and both have. */
   #branches(condition: boolean | Value, then: () => void, otherwise: () => void): void {
-    if (typeof condition === "boolean") return condition ? then() : otherwise();
+    if (typeof condition === "boolean") {
+      if (condition) then();
+      else otherwise();
+      return;
+    }
     const node = this.#insert("prim::If", [condition], []);
     const outer = this.#frame;
     const arms = [then, otherwise].map((emit) => {
@@ -537,13 +540,16 @@ class Importer {
     if (iterable.kind === "Call" && iterable.callee.kind === "Name" && iterable.callee.name === "range") {
       const bounds = iterable.args.map((bound) => this.#convertTo(IntType, this.#value(this.#expression(bound))));
       const [first, stop, step = this.#constant(1, IntType)] = bounds;
-      if (first === undefined) return this.#fail("range() takes at least one argument");
+      if (first === undefined) this.#fail("range() takes at least one argument");
       this.#at = at;
-      if (stop === undefined) return this.#loop(body, first, (index) => this.#assign(target, index));
-      const length = this.#value(this.#call("aten::__range_length", [first, stop, step]));
-      return this.#loop(body, length, (index) => {
-        this.#assign(target, this.#call("aten::__derive_index", [index, first, step]));
-      });
+      if (stop === undefined) this.#loop(body, first, (index) => this.#assign(target, index));
+      else {
+        const length = this.#value(this.#call("aten::__range_length", [first, stop, step]));
+        this.#loop(body, length, (index) => {
+          this.#assign(target, this.#call("aten::__derive_index", [index, first, step]));
+        });
+      }
+      return;
     }
     const sequence = this.#value(this.#expression(iterable));
     this.#at = at;
@@ -591,11 +597,11 @@ class Importer {
     this.#frame = outer;
     for (const { name, type } of carried) {
       const value = inner.get(name);
-      if (!(value instanceof Value)) return this.#fail(`'${name}' has no value at the end of the loop`);
+      if (!(value instanceof Value)) this.#fail(`'${name}' has no value at the end of the loop`);
       block.registerOutput(value);
       const unified = unifyTypes(type, value.type);
       if (unified === undefined) {
-        return this.#fail(`'${name}' is ${printType(type)} before the loop and ${printType(value.type)} after it`);
+        this.#fail(`'${name}' is ${printType(type)} before the loop and ${printType(value.type)} after it`);
       }
       const output = node.addOutput(unified);
       nameValue(output, name);
@@ -997,6 +1003,8 @@ class Importer {
         return this.#construct(target.info, args, kwargs);
       case "closure":
         return this.#callClosure(target);
+      case "module":
+        return this.#fail(`the archive holds no ${target.path}`);
       default:
         return this.#fail("this cannot be called");
     }
@@ -1093,7 +1101,7 @@ class Importer {
     };
     const known = findSchemas(name);
     if (known.length === 0) return this.#callUnknown(name, self === undefined ? args : [self, ...args], kwargs);
-    const schemas = known.map((schema) => findUpgrader(schema, this.#unit.version)?.schema ?? schema);
+    const schemas = known.map((schema) => this.#upgrader(schema)?.schema ?? schema);
     const builtin = findBuiltin(name);
     if (builtin !== undefined) schemas.push(builtin.schema);
     const match = matchSchemas(schemas, call);
@@ -1101,12 +1109,17 @@ class Importer {
     const inputs = match.inputs.map((input) => this.#input(input));
     if (builtin !== undefined && match.schema === builtin.schema) return this.#inline(builtin.function, inputs);
     const schema = known[schemas.indexOf(match.schema)] as FunctionSchema;
-    const upgrader = findUpgrader(schema, this.#unit.version);
+    const upgrader = this.#upgrader(schema);
     if (upgrader !== undefined) return this.#inline(upgrader.function, inputs);
     const node = this.#insert(name, inputs, match.returns);
     node.schema = schema;
     if (node.outputs.length === 1) return node.output();
     return { kind: "tuple", elements: node.outputs };
+  }
+
+  /** Built-in functions are written in today's operators. */
+  #upgrader(schema: FunctionSchema): ReturnType<typeof findUpgrader> {
+    return this.#source === BUILTIN_SOURCE ? undefined : findUpgrader(schema, this.#unit.version);
   }
 
   #callValue(name: string, ...args: Value[]): Value {
@@ -1126,9 +1139,11 @@ class Importer {
     const { match, inputs } = this.#matchOwn(info, undefined, args, kwargs);
     const name = info.definition.name;
     const type: Type = { kind: "FunctionType", name: info.qualifiedName };
-    const node = this.#graph.createNode("prim::Constant", [], [type]);
-    node.attributes.set("name", name);
-    const callee = this.#pooled(`function ${info.qualifiedName}`, node);
+    const callee = this.#pooled(`function ${info.qualifiedName}`, () => {
+      const node = this.#graph.createNode("prim::Constant", [], [type]);
+      node.attributes.set("name", name);
+      return node;
+    });
     return this.#insert("prim::CallFunction", [callee, ...inputs], match.returns).output();
   }
 
@@ -1205,31 +1220,21 @@ class Importer {
   #inline(name: string, inputs: readonly Value[]): Sugared {
     builtinFunctions ??= parseFile(BUILTIN_SOURCE).functions;
     const definition = builtinFunctions.get(name);
-    if (definition === undefined || this.#depth > 8) return this.#fail(`there is no built-in function ${name}`);
-    const { source, frame, at, range } = {
-      source: this.#source,
-      frame: this.#frame,
-      at: this.#at,
-      range: this.#range(),
-    };
+    if (definition === undefined) return this.#fail(`there is no built-in function ${name}`);
+    const [source, frame, at] = [this.#source, this.#frame, this.#at];
+    // What is compiled in place comes from where the call does.
+    const outermost = this.#inlinedAt === undefined;
+    this.#inlinedAt ??= this.#range();
     this.#source = BUILTIN_SOURCE;
     this.#frame = new Frame();
     for (const [i, parameter] of definition.parameters.entries()) {
       this.#frame.variables.set(parameter.name, inputs[i] as Value);
     }
-    this.#depth++;
-    this.#inlinedAt ??= range;
-    const outermost = this.#depth === 1;
     const result = this.#body(definition.body);
     if (outermost) this.#inlinedAt = undefined;
-    this.#depth--;
-    this.#source = source;
-    this.#frame = frame;
-    this.#at = at;
+    [this.#source, this.#frame, this.#at] = [source, frame, at];
     return result;
   }
-
-  #inlinedAt: SourceRange | undefined;
 
   #failMatch(
     name: string,
@@ -1363,15 +1368,16 @@ class Importer {
               ? `${printType(type)} ${value.map(String).join()}`
               : value
           : `${printType(type)} ${Object.is(value, -0) ? "-0" : String(value)}`;
-    return this.#pooled(key, this.#graph.createConstant(value, value === null ? NoneType : type));
+    return this.#pooled(key, () => this.#graph.createConstant(value, value === null ? NoneType : type));
   }
 
-  #pooled(key: string | Constant, node: Node): Value {
+  #pooled(key: string | Constant, create: () => Node): Value {
     for (let i = this.#scopes.length - 1; i >= 0; i--) {
       const known = this.#scopes[i]?.constants.get(key);
       if (known !== undefined) return known;
     }
     const scope = this.#scopes.at(-1) as Scope;
+    const node = create();
     node.sourceRange = this.#range();
     scope.block.appendNode(node);
     scope.constants.set(key, node.output());
@@ -1399,9 +1405,13 @@ class Importer {
 
 const NO_KEYWORDS: ReadonlyMap<string, Sugared> = new Map();
 
-/** Gives a value the name of the variable it is assigned to, as PyTorch does: the first that is no `_12`. */
+/**
+ * Gives a value the name of the variable it is assigned to, as PyTorch does: the first that is no `_12`. A constant
+ * stands for every equal one, so a name would mislead.
+ */
 function nameValue(value: Value, name: string): void {
-  if (value.debugName === undefined && !/^_\d*$/.test(name)) value.debugName = name;
+  if (value.debugName !== undefined || value.node.kind === "prim::Constant" || /^_\d*$/.test(name)) return;
+  value.debugName = name;
 }
 
 function typeOfConstant(value: Constant): Type {

@@ -6,6 +6,7 @@ import { Archive } from "./archive.js";
 import { DebugRanges } from "./debug-ranges.js";
 import { importFunction } from "./importer.js";
 import { unpickle } from "./pickle.js";
+import { restoreObjects } from "./restore.js";
 import { Source } from "./source.js";
 import { CompilationUnit, type FunctionInfo } from "./unit.js";
 
@@ -52,6 +53,7 @@ class TorchScriptProgram implements Program {
       archive.version,
       (className, attribute) => this.#concreteType(className, attribute),
     );
+    restoreObjects(root, this.#unit, (info) => this.#graph(info));
   }
 
   get methodNames(): readonly string[] {

@@ -57,8 +57,8 @@ const KEYWORDS = new Set(
   ).split(" "),
 );
 
-/** Nested deeper than any source that PyTorch's own recursive parser reads: a made-up file must not exhaust the stack. */
-const DEPTH_LIMIT = 1000;
+/** Deeper than any model's code is nested: a made-up file must not exhaust the stack. */
+const DEPTH_LIMIT = 400;
 
 class Parser {
   readonly #source: Source;
@@ -197,9 +197,8 @@ class Parser {
 
   #statement(into: Statement[]): void {
     const token = this.#peek();
-    if (token.kind !== "name") return this.#simpleStatements(into);
     const { at } = token;
-    switch (token.text) {
+    switch (token.kind === "name" ? token.text : "") {
       case "def":
         into.push(this.#nested(() => this.#function()));
         return;
@@ -354,7 +353,8 @@ class Parser {
   #binary(minimum: number): Expression {
     const { at } = this.#peek();
     let left = this.#unary();
-    for (;;) {
+    for (let length = 0; ; length++) {
+      if (length > DEPTH_LIMIT) this.#failAt(at, "this is nested too deeply");
       const operator = this.#binaryOperator();
       const precedence = operator === undefined ? undefined : PRECEDENCE.get(operator);
       if (operator === undefined || precedence === undefined || precedence <= minimum) return left;
@@ -393,7 +393,8 @@ class Parser {
   #postfix(): Expression {
     const { at } = this.#peek();
     let value = this.#atom();
-    for (;;) {
+    for (let length = 0; ; length++) {
+      if (length > DEPTH_LIMIT) this.#failAt(at, "this is nested too deeply");
       if (this.#acceptOperator(".")) {
         // After a dot every word is a name: `d.class`.
         value = { kind: "Attribute", at, object: value, name: this.#expect("name", "an attribute's name").text };
