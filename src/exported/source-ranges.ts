@@ -1,7 +1,7 @@
 import type { SourceRange } from "../ir/graph.js";
 
 /** Frames of PyTorch itself: the line that a person wants to see is the one that called it. */
-const LIBRARY = /[\\/]site-packages[\\/]torch[\\/]/;
+const LIBRARY = /(?:^|[\\/]site-packages[\\/])torch[\\/]/;
 
 const FRAME = /^\s*File "([^"]+)", line (\d+), in .*(?:\n(?!\s*File ")\s*(.*))?/gm;
 
