@@ -7,7 +7,7 @@ import type { Graph } from "./ir/graph.js";
 import type { DimRange } from "./ir/input-spec.js";
 import type { Program } from "./ir/module.js";
 import type { ScalarType } from "./ir/scalar-type.js";
-import { inlineMethod } from "./lowering/pipeline.js";
+import { inlineCalls } from "./lowering/inline-calls.js";
 import type { Network } from "./network/network.js";
 import { applyPrecision } from "./network/precision.js";
 import type { Backend, JobInput, Precision } from "./plan/job.js";
@@ -78,7 +78,9 @@ export class Model {
 
   /** The method with everything it calls inlined, as PyTorch's `inlined_graph`. */
   inlinedGraph(method = "forward"): Graph {
-    return inlineMethod(this.program, method);
+    const graph = this.program.method(this.program.typeName, method).copy();
+    inlineCalls(graph, this.program);
+    return graph;
   }
 
   /** The method as conversion sees it: inlined, frozen, simplified. */
