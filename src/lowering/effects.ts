@@ -1,0 +1,46 @@
+import type { Node, Value } from "../ir/graph.js";
+import { isMutating } from "../ir/schema.js";
+
+/** Containers made in the graph: nobody outside sees what is written to them. */
+const FRESH: ReadonlySet<string> = new Set([
+  "prim::ListConstruct",
+  "prim::DictConstruct",
+  "prim::CreateObject",
+  "aten::list",
+  "aten::dict",
+]);
+
+const EFFECTS: ReadonlySet<string> = new Set([
+  "prim::SetAttr",
+  "prim::RaiseException",
+  "prim::Print",
+  "prim::CallMethod",
+  "prim::CallFunction",
+  "prim::Enter",
+  "prim::Exit",
+  "aten::warn",
+]);
+
+/** Which inputs a node writes to, by its schema; `prim::SetAttr` writes to the first. */
+export function writtenInputs(node: Node): number[] {
+  if (node.kind === "prim::SetAttr") return [0];
+  if (node.schema === undefined || !isMutating(node.schema)) return [];
+  return node.schema.arguments.flatMap((argument, i) =>
+    argument.alias?.isWrite === true && i < node.inputs.length ? [i] : [],
+  );
+}
+
+/** Does the node do anything but give outputs? Its blocks aside. */
+export function hasEffect(node: Node): boolean {
+  return EFFECTS.has(node.kind) || writtenInputs(node).length > 0;
+}
+
+/** Is the value a container of the graph's own that is written to but never read? */
+export function isWriteOnly(value: Value): boolean {
+  if (!FRESH.has(value.node.kind)) return false;
+  for (const { user, offset } of value.uses) {
+    if (!writtenInputs(user).includes(offset)) return false;
+    if (user.outputs.some((output) => output.hasUses)) return false;
+  }
+  return true;
+}

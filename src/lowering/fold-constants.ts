@@ -1,0 +1,117 @@
+import type { Constant } from "../ir/constant.js";
+import { TupleValue } from "../ir/constant.js";
+import { allNodes, type Graph, type Node, type Value } from "../ir/graph.js";
+import { Tensor } from "../ir/tensor.js";
+import { BoolType, printType, type Type } from "../ir/type.js";
+import { constantBefore, constantsOf, replaceNode } from "./blocks.js";
+import { hasEffect, writtenInputs } from "./effects.js";
+import { evaluate, evaluateTypes } from "./evaluate.js";
+import { typeOfConstant } from "./freeze.js";
+
+/** Computes an operator on constant tensors; undefined where it cannot. */
+export type FoldTensors = (node: Node, inputs: Constant[]) => Constant[] | undefined;
+
+/** Results differ from call to call, or the point of the operator is to make a tensor that does not share memory. */
+const UNFOLDABLE =
+  /^aten::(?:rand|normal|bernoulli|multinomial|poisson|dropout|feature_dropout|alpha_dropout|rrelu|empty|_.*dropout)/;
+
+/**
+ * Computes what depends on constants only: numbers, strings, lists, tuples and dicts by the table in `evaluate`, tensors
+ * by `foldTensors`. The latter is for graphs without writes to tensors: a constant knows nothing of views.
+ */
+export function foldConstants(graph: Graph, foldTensors?: FoldTensors): boolean {
+  const mutable = mutatedTypes(graph);
+  let changed = false;
+  for (const node of allNodes(graph.block)) changed = foldNode(node, mutable, foldTensors) || changed;
+  return changed;
+}
+
+function foldNode(node: Node, mutable: ReadonlySet<string>, foldTensors: FoldTensors | undefined): boolean {
+  if (node.kind === "prim::Constant" || node.outputs.length === 0 || node.blocks.length > 0) return false;
+  if (node.owningBlock === undefined || hasEffect(node)) return false;
+  const known = evaluateTypes(node);
+  if (known !== undefined) {
+    replaceNode(node, [constantBefore(node, known, BoolType)]);
+    return true;
+  }
+  const inputs = constantsOf(node.inputs);
+  if (inputs === undefined) return false;
+  const result = construct(node, inputs, mutable) ?? (readsMutable(node, mutable) ? undefined : evaluate(node, inputs));
+  if (result !== undefined) {
+    const output = node.output();
+    const folded = constantBefore(node, result, typeOfConstant(result, refine(output.type, node)));
+    replaceNode(node, [folded]);
+    return true;
+  }
+  if (foldTensors === undefined || !node.kind.includes("::") || UNFOLDABLE.test(node.kind)) return false;
+  const results = foldTensors(node, inputs);
+  if (results === undefined || results.length !== node.outputs.length) return false;
+  const outputs = node.outputs.map((output, i) => {
+    const value = results[i] as Constant;
+    const constant = constantBefore(node, value, typeOfConstant(value, output.type));
+    constant.debugName = output.debugName;
+    return constant;
+  });
+  replaceNode(node, outputs);
+  return true;
+}
+
+/** `aten::__getitem__.t` of a list has the element's type; a cast from Any says what it casts to. */
+function refine(type: Type, node: Node): Type {
+  return type.kind === "VarType" ? (node.inputs[0]?.type ?? type) : type;
+}
+
+/** A list, tuple or dict of constants, unless something may write to it or it holds tensors. */
+function construct(node: Node, inputs: readonly Constant[], mutable: ReadonlySet<string>): Constant | undefined {
+  if (inputs.some(holdsTensor)) return undefined;
+  switch (node.kind) {
+    case "prim::ListConstruct":
+      return isMutable(node.output(), mutable) ? undefined : [...inputs];
+    case "prim::TupleConstruct":
+      return new TupleValue(inputs);
+    case "prim::DictConstruct": {
+      if (isMutable(node.output(), mutable)) return undefined;
+      const entries = new Map<string | number | boolean, Constant>();
+      for (let i = 0; i + 1 < inputs.length; i += 2) entries.set(inputs[i] as string, inputs[i + 1] as Constant);
+      return entries;
+    }
+    default:
+      return undefined;
+  }
+}
+
+function holdsTensor(value: Constant): boolean {
+  if (value instanceof Tensor) return true;
+  if (value instanceof TupleValue) return value.elements.some(holdsTensor);
+  return Array.isArray(value) && value.some(holdsTensor);
+}
+
+function readsMutable(node: Node, mutable: ReadonlySet<string>): boolean {
+  return node.inputs.some((input) => isMutable(input, mutable));
+}
+
+/**
+ * Types of lists and dicts that are written through a value whose maker is not in sight: any list of that type may be
+ * meant. Writes to a list that the graph makes itself concern that list only.
+ */
+export function mutatedTypes(graph: Graph): Set<string> {
+  const types = new Set<string>();
+  for (const node of allNodes(graph.block)) {
+    for (const i of writtenInputs(node)) {
+      const { type, node: maker } = node.input(i);
+      const isContainer = type.kind === "ListType" || type.kind === "DictType";
+      if (isContainer && maker.kind !== "prim::ListConstruct" && maker.kind !== "prim::DictConstruct") {
+        types.add(printType(type));
+      }
+    }
+  }
+  return types;
+}
+
+/** May the container be written to? */
+export function isMutable(value: Value, mutable: ReadonlySet<string>): boolean {
+  if (value.type.kind !== "ListType" && value.type.kind !== "DictType") return false;
+  if (mutable.has(printType(value.type))) return true;
+  for (const { user, offset } of value.uses) if (writtenInputs(user).includes(offset)) return true;
+  return false;
+}

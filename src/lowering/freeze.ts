@@ -1,0 +1,210 @@
+import { type Constant, Device, EnumValue, ObjectValue, TupleValue } from "../ir/constant.js";
+import { allNodes, type Block, type Graph, type Node, type Value } from "../ir/graph.js";
+import { Tensor } from "../ir/tensor.js";
+import { AnyType, BoolType, ClassType, DeviceObjType, NoneType, StringType, type Type } from "../ir/type.js";
+import type { LoweringReport } from "./report.js";
+
+/**
+ * Makes the attributes of the root module constants: a `prim::GetAttr` chain from `self` becomes what it leads to, and
+ * `training` is false. An attribute that the method writes is followed through the graph as a variable: what is read is
+ * what was last written, also through branches and loops; that the module would keep it for the next call is dropped
+ * and recorded. A tensor that several attributes share stays one constant. `self` is no input afterwards unless
+ * something else uses it.
+ */
+export function freeze(graph: Graph, root: ObjectValue, report: LoweringReport): boolean {
+  const [self] = graph.inputs;
+  if (self?.type.kind !== "ClassType") return false;
+  new Freezer(graph, root, report).run(self);
+  return true;
+}
+
+/** Attributes that the method writes, by object and name. */
+type Cell = { readonly object: ObjectValue; readonly name: string; type: Type };
+type Environment = Map<Cell, Value>;
+
+class Freezer {
+  readonly #graph: Graph;
+  readonly #report: LoweringReport;
+  readonly #root: ObjectValue;
+  readonly #objects = new Map<Value, { readonly object: ObjectValue; readonly path: string }>();
+  readonly #cells = new Map<ObjectValue, Map<string, Cell>>();
+  /** Constants by what they hold: objects and tensors by identity, the rest by type and text. */
+  readonly #constants = new Map<unknown, Value>();
+
+  constructor(graph: Graph, root: ObjectValue, report: LoweringReport) {
+    this.#graph = graph;
+    this.#root = root;
+    this.#report = report;
+  }
+
+  run(self: Value): void {
+    this.#objects.set(self, { object: this.#root, path: "self" });
+    for (const node of allNodes(this.#graph.block)) {
+      if (node.kind === "prim::GetAttr") this.#follow(node);
+      else if (node.kind === "prim::SetAttr") this.#addCell(node);
+    }
+    this.#block(this.#graph.block, new Map());
+    // What is left of the chains, innermost objects last.
+    for (const [value] of [...this.#objects].reverse()) {
+      if (value !== self && !value.hasUses && value.node.kind === "prim::GetAttr") value.node.destroy();
+      else if (value !== self && value.hasUses && value.node.kind === "prim::GetAttr") this.#keepObject(value);
+    }
+    if (!self.hasUses) this.#graph.block.paramNode.eraseOutput(0);
+  }
+
+  #follow(node: Node): void {
+    const owner = this.#objects.get(node.input());
+    const value = owner?.object.attributes.get(node.string("name"));
+    if (owner === undefined || !(value instanceof ObjectValue)) return;
+    this.#objects.set(node.output(), { object: value, path: `${owner.path}.${node.string("name")}` });
+  }
+
+  #addCell(node: Node): void {
+    const object = this.#objects.get(node.input())?.object;
+    if (object === undefined) return;
+    const names = this.#cells.get(object) ?? new Map<string, Cell>();
+    const name = node.string("name");
+    const type = names.get(name)?.type ?? node.input(1).type;
+    names.set(name, { object, name, type });
+    this.#cells.set(object, names);
+  }
+
+  #cell(node: Node): Cell | undefined {
+    const object = this.#objects.get(node.input())?.object;
+    return object && this.#cells.get(object)?.get(node.string("name"));
+  }
+
+  /** In order, with what written attributes hold at each place. */
+  #block(block: Block, environment: Environment): void {
+    for (const node of block.nodes()) {
+      if (node.kind === "prim::GetAttr") this.#read(node, environment);
+      else if (node.kind === "prim::SetAttr") this.#write(node, environment);
+      else if (node.kind === "prim::If") this.#branch(node, environment);
+      else if (node.kind === "prim::Loop") this.#loop(node, environment);
+      else for (const inner of node.blocks) this.#block(inner, new Map(environment));
+    }
+  }
+
+  #read(node: Node, environment: Environment): void {
+    const owner = this.#objects.get(node.input());
+    if (owner === undefined || this.#objects.has(node.output())) return;
+    const cell = this.#cell(node);
+    if (cell !== undefined) {
+      node.output().replaceAllUsesWith(this.#current(cell, owner.path, environment, node.output().type));
+      node.destroy();
+      return;
+    }
+    const name = node.string("name");
+    if (!owner.object.attributes.has(name)) return;
+    const constant = this.#attribute(owner.object, name, owner.path, node.output().type);
+    node.output().replaceAllUsesWith(constant);
+    node.destroy();
+  }
+
+  #write(node: Node, environment: Environment): void {
+    const cell = this.#cell(node);
+    if (cell === undefined) return;
+    environment.set(cell, node.input(1));
+    const owner = this.#objects.get(node.input());
+    this.#report.record("freeze", "state write", node, `${owner?.path}.${cell.name}`);
+    node.destroy();
+  }
+
+  #branch(node: Node, environment: Environment): void {
+    const written = this.#written(node);
+    const after = node.blocks.map((block) => {
+      const inner = new Map(environment);
+      this.#block(block, inner);
+      return inner;
+    });
+    for (const cell of written) {
+      for (const [i, block] of node.blocks.entries()) {
+        block.registerOutput(this.#current(cell, undefined, after[i] as Environment, cell.type));
+      }
+      environment.set(cell, node.addOutput(cell.type));
+    }
+  }
+
+  #loop(node: Node, environment: Environment): void {
+    const [body] = node.blocks;
+    if (body === undefined) return;
+    const inner = new Map(environment);
+    const written = this.#written(node);
+    for (const cell of written) {
+      node.addInput(this.#current(cell, undefined, environment, cell.type));
+      inner.set(cell, body.addInput(cell.type));
+    }
+    this.#block(body, inner);
+    for (const cell of written) {
+      body.registerOutput(this.#current(cell, undefined, inner, cell.type));
+      environment.set(cell, node.addOutput(cell.type));
+    }
+  }
+
+  /** The cells that a node's blocks write. */
+  #written(node: Node): Set<Cell> {
+    const cells = new Set<Cell>();
+    if (this.#cells.size === 0) return cells;
+    for (const block of node.blocks) {
+      for (const inner of allNodes(block)) {
+        const cell = inner.kind === "prim::SetAttr" ? this.#cell(inner) : undefined;
+        if (cell !== undefined) cells.add(cell);
+      }
+    }
+    return cells;
+  }
+
+  #current(cell: Cell, path: string | undefined, environment: Environment, type: Type): Value {
+    return environment.get(cell) ?? this.#attribute(cell.object, cell.name, path ?? "self", type);
+  }
+
+  #attribute(object: ObjectValue, name: string, path: string, declared: Type): Value {
+    const given = object.attributes.get(name) ?? null;
+    const value = name === "training" && typeof given === "boolean" ? false : given;
+    const type = typeOfConstant(value, declared);
+    const isShared = value instanceof Tensor || value instanceof ObjectValue;
+    // Lists and dicts may be written to: each attribute's is one value, as in Python.
+    const key = isShared
+      ? value
+      : typeof value === "object" && value !== null
+        ? value
+        : `${type.kind} ${String(value)}`;
+    const known = this.#constants.get(key);
+    if (known !== undefined) return known;
+    const constant = this.#graph.createConstant(value, type);
+    this.#graph.block.prependNode(constant);
+    constant.output().debugName = `${path}.${name}`;
+    this.#constants.set(key, constant.output());
+    return constant.output();
+  }
+
+  /** An object that an operator takes, such as the packed weights of a quantized layer. */
+  #keepObject(value: Value): void {
+    const known = this.#objects.get(value);
+    const isRead = [...value.uses].every(({ user }) => user.kind === "prim::GetAttr" || user.kind === "prim::SetAttr");
+    if (known === undefined || isRead) return;
+    const constant = this.#graph.createConstant(known.object, ClassType(known.object.typeName));
+    this.#graph.block.prependNode(constant);
+    constant.output().debugName = known.path;
+    value.replaceAllUsesWith(constant.output());
+    value.node.destroy();
+  }
+}
+
+/** The type of a constant that was declared as `declared`: an Optional that holds something is no Optional any more. */
+export function typeOfConstant(value: Constant, declared: Type): Type {
+  if (value === null) return NoneType;
+  const inner = declared.kind === "OptionalType" ? declared.element : declared;
+  if (value instanceof Tensor) return { kind: "TensorType", dtype: value.dtype, sizes: value.sizes };
+  if (inner.kind === "AnyType" || inner.kind === "UnionType") {
+    if (typeof value === "boolean") return BoolType;
+    if (typeof value === "string") return StringType;
+    if (value instanceof Device) return DeviceObjType;
+    if (value instanceof EnumValue) return { kind: "EnumType", name: value.typeName };
+    if (value instanceof ObjectValue) return ClassType(value.typeName);
+    if (value instanceof TupleValue) {
+      return { kind: "TupleType", elements: value.elements.map((element) => typeOfConstant(element, AnyType)) };
+    }
+  }
+  return inner;
+}

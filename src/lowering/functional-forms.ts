@@ -1,0 +1,94 @@
+import type { Node, Value } from "../ir/graph.js";
+import { nodeError } from "../ir/printer.js";
+import { resolveSchema } from "../ir/resolve.js";
+import type { FunctionSchema } from "../ir/schema.js";
+import { NoneType, TensorType } from "../ir/type.js";
+import { findSchemas } from "../torchscript/schemas.js";
+import { constantBefore } from "./blocks.js";
+import { sameDtype } from "./dtypes.js";
+import { writtenInputs } from "./effects.js";
+import { emit } from "./emit.js";
+import { isTensor } from "./views.js";
+
+/** Where the functional operator promotes dtypes, the written tensor keeps its own. */
+const PROMOTING =
+  /^aten::(?:add|sub|subtract|mul|multiply|div|divide|true_divide|floor_divide|remainder|fmod|pow|float_power|atan2|arctan2|addcmul|addcdiv|lerp|hypot|copysign|maximum|minimum|where|__and__|__or__|__xor__|bitwise_\w+)$/;
+
+/** Give bool, which a write in place converts. */
+const COMPARING = /^aten::(?:eq|ne|lt|le|gt|ge|not_equal|less\w*|greater\w*|logical_\w+)$/;
+
+/** What the tensors hold that a node writes to, in the order of its targets; in front of `node`. */
+export function functionalResults(node: Node, count: number): Value[] {
+  const [self] = node.inputs as [Value];
+  switch (node.kind) {
+    case "aten::copy_":
+      return [filled(node, self, node.input(1))];
+    case "aten::fill_":
+      return [filled(node, self, node.input(1))];
+    case "aten::zero_":
+      return [likeZeros(node, self)];
+    default:
+  }
+  const { schema } = node;
+  if (schema === undefined) throw cannotWrite(node);
+  const written = new Set(writtenInputs(node));
+  const isOut = schema.arguments.some(({ alias, kwargOnly }) => alias?.isWrite === true && kwargOnly);
+  const twin = isOut ? node.kind : functionalKind(node.kind);
+  const inputs = isOut ? node.inputs.filter((_, i) => !written.has(i)) : node.inputs;
+  const call = node.graph.createNode(twin, inputs, Array(count).fill(TensorType)).insertBefore(node);
+  call.sourceRange = node.sourceRange;
+  call.schema = functionalSchema(call, schema, isOut);
+  if (call.schema === undefined) throw cannotWrite(node);
+  if (isOut) return call.outputs.map((output, i) => kept(output, node.input([...written][i]), node));
+  const output = call.output();
+  const others = node.inputs.slice(1).filter(({ type }) => isTensor(type));
+  const isSame = others.every((other) => sameDtype(self, other));
+  return [COMPARING.test(twin) || (PROMOTING.test(twin) && !isSame) ? kept(output, self, node) : output];
+}
+
+function kept(result: Value, self: Value, node: Node): Value {
+  return sameDtype(result, self) ? result : emit(node, node, "aten::type_as", [result, self]);
+}
+
+/** `source` as big as `self` and of its dtype. */
+function filled(node: Node, self: Value, source: Value): Value {
+  if (!isTensor(source.type)) {
+    const none = constantBefore(node, null, NoneType);
+    return emit(node, node, "aten::full_like", [self, source, none, none, none, none, none]);
+  }
+  const cast = sameDtype(source, self) ? source : emit(node, node, "aten::type_as", [source, self]);
+  return emit(node, node, "aten::expand_as", [cast, self]);
+}
+
+function likeZeros(node: Node, self: Value): Value {
+  const none = constantBefore(node, null, NoneType);
+  return emit(node, node, "aten::zeros_like", [self, none, none, none, none, none]);
+}
+
+/** `aten::add_` without writing is `aten::add`, `aten::__iand__` is `aten::__and__`. */
+function functionalKind(kind: string): string {
+  return kind.endsWith("__") ? kind.replace(/__i(\w+)__$/, "__$1__") : kind.replace(/_$/, "");
+}
+
+/** The overload with the same arguments that writes none of them. */
+function functionalSchema(call: Node, written: FunctionSchema, isOut: boolean): FunctionSchema | undefined {
+  const formals = isOut ? written.arguments.filter(({ alias }) => alias?.isWrite !== true) : written.arguments;
+  const candidates = findSchemas(call.kind).filter(
+    (schema) =>
+      schema.arguments.every(({ alias }) => alias?.isWrite !== true) && schema.returns.length === call.outputs.length,
+  );
+  const names = formals.map(({ name, spelling }) => `${spelling} ${name}`).join();
+  return (
+    candidates.find((schema) => schema.arguments.map(({ name, spelling }) => `${spelling} ${name}`).join() === names) ??
+    resolveSchema(call, candidates)
+  );
+}
+
+function cannotWrite(node: Node): Error {
+  return nodeError(
+    "unsupported",
+    node,
+    "this operator writes to a tensor and has no form without writing",
+    "Use an operator that returns a new tensor in the model.",
+  );
+}

@@ -1,0 +1,117 @@
+import type { Graph } from "../ir/graph.js";
+import type { Program } from "../ir/module.js";
+import { eliminateDeadCode } from "./eliminate-dead-code.js";
+import { flattenDicts } from "./flatten-dicts.js";
+import { flattenLists } from "./flatten-lists.js";
+import { flattenObjects } from "./flatten-objects.js";
+import { flattenTuples } from "./flatten-tuples.js";
+import { foldBatchNorm } from "./fold-batch-norm.js";
+import { type FoldTensors, foldConstants } from "./fold-constants.js";
+import { freeze } from "./freeze.js";
+import { functionalize } from "./functionalize.js";
+import { inlineCalls } from "./inline-calls.js";
+import { poolConstants } from "./pool-constants.js";
+import { removeDropout } from "./remove-dropout.js";
+import { removeExceptions } from "./remove-exceptions.js";
+import { removeMessages } from "./remove-messages.js";
+import { removeNoOps } from "./remove-no-ops.js";
+import { removeOptionals } from "./remove-optionals.js";
+import { LoweringReport, type Removal } from "./report.js";
+import { resolveBranches } from "./resolve-branches.js";
+import { unrollLoops } from "./unroll-loops.js";
+
+export interface LoweringOptions {
+  /** Called with the graph after each pass that changed it, for `--dump-ir`. The graph goes on changing: print it at once. */
+  readonly dumpIr?: (passName: string, graph: Graph) => void;
+  /** Computes operators on constant tensors: conversion knows how. Without it they stay. */
+  readonly foldTensors?: FoldTensors;
+  /** How many nodes unrolling loops may add in all; 200 000 when not given. */
+  readonly unrollBudget?: number;
+}
+
+/** A method ready for conversion. */
+export interface LoweredMethod {
+  /** Without calls, attributes of modules and writes to tensors. Its inputs are the method's, without `self`. */
+  readonly graph: Graph;
+  /** What the passes took out, for the support report. */
+  readonly removed: readonly Removal[];
+}
+
+/** Rounds of simplification: one for each loop within a loop and each list that depends on one, and some to spare. */
+const MAX_ROUNDS = 100;
+
+const UNROLL_BUDGET = 200_000;
+
+/**
+ * Takes a method of a program to the form that conversion reads. The stages, each a pass or a round of passes:
+ *
+ * 1. inline-calls: methods and functions become part of the graph
+ * 2. freeze: attributes of modules become constants
+ * 3. remove-messages: warnings, prints, `no_grad`
+ * 4. simplify, until nothing changes: constants folded, branches on known conditions taken, exceptions removed, loops
+ *    unrolled, tuples, lists, dicts and objects taken apart, dead code removed
+ * 5. remove-dropout
+ * 6. functionalize: writes in place become new values
+ * 7. simplify again, now with tensors
+ * 8. remove-no-ops: copies and changes of memory layout
+ * 9. fold-batch-norm
+ * 10. pool-constants: each constant once, at the front
+ *
+ * A `prim::If` or `prim::Loop` that depends on shapes or on data stays: conversion resolves those on shapes.
+ */
+export function lower(program: Program, method: string, options: LoweringOptions = {}): LoweredMethod {
+  const report = new LoweringReport();
+  const graph = program.method(program.typeName, method).copy();
+  const stages = new Stages(graph, report, options);
+  stages.run("inline-calls", () => inlineCalls(graph, program));
+  stages.run("freeze", () => freeze(graph, program.root, report));
+  stages.run("remove-messages", () => removeMessages(graph, report));
+  stages.simplify();
+  stages.run("remove-dropout", () => removeDropout(graph, report));
+  stages.run("functionalize", () => functionalize(graph, report));
+  stages.simplify(options.foldTensors);
+  stages.run("remove-no-ops", () => removeNoOps(graph, report));
+  stages.run("fold-batch-norm", () => foldBatchNorm(graph, report));
+  stages.run("eliminate-dead-code", () => eliminateDeadCode(graph));
+  stages.run("pool-constants", () => poolConstants(graph));
+  return { graph, removed: report.removals };
+}
+
+class Stages {
+  readonly #graph: Graph;
+  readonly #report: LoweringReport;
+  readonly #dumpIr: LoweringOptions["dumpIr"];
+  readonly #budget: { nodes: number };
+
+  constructor(graph: Graph, report: LoweringReport, options: LoweringOptions) {
+    this.#graph = graph;
+    this.#report = report;
+    this.#dumpIr = options.dumpIr;
+    this.#budget = { nodes: options.unrollBudget ?? UNROLL_BUDGET };
+  }
+
+  run(name: string, pass: () => boolean): boolean {
+    const changed = pass();
+    if (changed) this.#dumpIr?.(name, this.#graph);
+    return changed;
+  }
+
+  simplify(foldTensors?: FoldTensors): void {
+    const graph = this.#graph;
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const changes = [
+        this.run("fold-constants", () => foldConstants(graph, foldTensors)),
+        this.run("resolve-branches", () => resolveBranches(graph)),
+        this.run("remove-exceptions", () => removeExceptions(graph, this.#report)),
+        this.run("remove-optionals", () => removeOptionals(graph)),
+        this.run("flatten-tuples", () => flattenTuples(graph)),
+        this.run("flatten-objects", () => flattenObjects(graph)),
+        this.run("flatten-lists", () => flattenLists(graph)),
+        this.run("flatten-dicts", () => flattenDicts(graph)),
+        this.run("unroll-loops", () => unrollLoops(graph, this.#budget)),
+        this.run("eliminate-dead-code", () => eliminateDeadCode(graph)),
+      ];
+      if (!changes.includes(true)) return;
+    }
+  }
+}

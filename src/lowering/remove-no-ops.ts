@@ -1,0 +1,59 @@
+import { allNodes, constantOf, type Graph, type Node, type Value } from "../ir/graph.js";
+import { replaceNode } from "./blocks.js";
+import type { LoweringReport } from "./report.js";
+
+/** Give their first input as it is, once nothing writes to tensors and a network lays out its memory itself. */
+const IDENTITIES: ReadonlySet<string> = new Set([
+  "aten::detach",
+  "aten::detach_copy",
+  "aten::contiguous",
+  "aten::alias",
+  "aten::alias_copy",
+  "aten::clone",
+  "aten::lift",
+  "aten::lift_fresh",
+  "aten::lift_fresh_copy",
+  "aten::data",
+  "prim::data",
+  "aten::cpu",
+  "aten::cuda",
+  "aten::pin_memory",
+  "aten::requires_grad_",
+  "aten::resolve_conj",
+  "aten::resolve_neg",
+  "aten::positive",
+]);
+
+/**
+ * Removes what changes nothing in a network: copies and changes of memory layout, `aten::to` of a
+ * device only. For graphs without writes to tensors: some of these make copies that a write would tell.
+ */
+export function removeNoOps(graph: Graph, report: LoweringReport): boolean {
+  let changed = false;
+  for (const node of allNodes(graph.block)) {
+    const same = identityOf(node);
+    if (same === undefined) continue;
+    report.record("remove-no-ops", node.kind, node);
+    replaceNode(node, [same]);
+    changed = true;
+  }
+  return changed;
+}
+
+function identityOf(node: Node): Value | undefined {
+  if (IDENTITIES.has(node.kind)) return node.inputs[0];
+  return node.kind === "aten::to" && movesOnly(node) ? node.input() : undefined;
+}
+
+/** `to(device=...)` without a dtype. The overload that takes another tensor takes over its dtype too. */
+function movesOnly(node: Node): boolean {
+  const { schema } = node;
+  if (schema === undefined || schema.arguments.some((formal) => formal.name === "other")) return false;
+  const dtype = argument(node, "dtype");
+  return dtype === undefined || constantOf(dtype) === null;
+}
+
+function argument(node: Node, name: string): Value | undefined {
+  const index = node.schema?.arguments.findIndex((formal) => formal.name === name) ?? -1;
+  return index < 0 ? undefined : node.inputs[index];
+}
