@@ -4,9 +4,6 @@ import { BoolType, IntType, ListType, TensorType } from "../ir/type.js";
 import { ConstantPool, type Frame, type GraphImporter } from "./importer.js";
 import { dtypeOf, type GraphJson, type NodeJson, type TaggedArgument, untag } from "./schema.js";
 
-/** Nodes at most that `scan` and `map` may unroll into. */
-const UNROLLED_LIMIT = 100_000;
-
 /** What PyTorch's loops without a limit count to. */
 const INT64_MAX = 2 ** 63;
 
@@ -169,8 +166,9 @@ function unroll(
   sequences: readonly Value[],
   additional: readonly Value[],
 ): Value[] {
-  const first = node.inputs.map(({ arg }) => untag(arg)).filter((arg) => arg.tag === "as_tensors");
-  const sequence = first[initial.length === 0 && first.length < 3 ? 0 : 1]?.value[0];
+  // Flat, the sequences follow the carried values, of which map has none.
+  const lists = node.inputs.flatMap(({ arg }) => arg.as_tensors ?? []);
+  const sequence = lists[initial.length];
   const steps = sequence === undefined ? undefined : frame.json.tensor_values[sequence.name]?.sizes[0]?.as_int;
   const name = node.target.split(".").at(-1);
   if (steps === undefined || steps === 0) {
@@ -178,12 +176,6 @@ function unroll(
       node,
       `${name} over a length that is not known cannot be compiled`,
       "Export with a static length.",
-    );
-  }
-  if (steps * body.nodes.length > UNROLLED_LIMIT) {
-    return importer.unsupported(
-      node,
-      `${name} of ${steps} steps of ${body.nodes.length} operators is too long to unroll`,
     );
   }
   let carried = [...initial];

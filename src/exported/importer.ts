@@ -65,6 +65,9 @@ export class ConstantPool {
   }
 }
 
+/** Nodes at most: `scan` within `scan` multiplies, and a small file must not take all memory. */
+const NODE_LIMIT = 1_000_000;
+
 /** Operators that only check, or tell the exporter what it knows. */
 const CHECKS = /^aten::(?:_assert_|_functional_assert_|sym_constrain_|_functional_sym_constrain_|_check)/;
 
@@ -100,6 +103,7 @@ export class GraphImporter {
   readonly #ranges = new SourceRanges();
   readonly #schemas = new Map<string, FunctionSchema | undefined>();
   readonly #names = new Map<string, number>();
+  #count = 0;
   /** Nodes that compute numbers: dropped again when nobody uses them (they fed an assertion). */
   readonly #scalarNodes: Node[] = [];
 
@@ -156,6 +160,13 @@ export class GraphImporter {
   }
 
   append(frame: Frame, node: NodeJson, kind: string, inputs: readonly Value[], outputs: readonly Type[]): Node {
+    if (++this.#count > NODE_LIMIT) {
+      this.unsupported(
+        node,
+        `the program unrolls into more than ${NODE_LIMIT} operators`,
+        "Export it with fewer scan or map steps.",
+      );
+    }
     const made = this.graph.createNode(kind, inputs, outputs);
     made.sourceRange = this.rangeOf(node);
     return frame.block.appendNode(made);
