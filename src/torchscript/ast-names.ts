@@ -11,7 +11,7 @@ export function assignedNames(statements: readonly Statement[], into: Set<string
         targetNames(statement.target, into);
         break;
       case "If":
-        assignedNames(statement.then, into);
+        assignedNames(statement.body, into);
         assignedNames(statement.otherwise, into);
         break;
       case "For":

@@ -51,7 +51,7 @@ export type Expression =
       readonly kind: "Conditional";
       readonly at: number;
       readonly test: Expression;
-      readonly then: Expression;
+      readonly value: Expression;
       readonly otherwise: Expression;
     }
   | { readonly kind: "Starred"; readonly at: number; readonly value: Expression };
@@ -91,7 +91,7 @@ export type Statement =
       readonly kind: "If";
       readonly at: number;
       readonly test: Expression;
-      readonly then: readonly Statement[];
+      readonly body: readonly Statement[];
       readonly otherwise: readonly Statement[];
     }
   | { readonly kind: "While"; readonly at: number; readonly test: Expression; readonly body: readonly Statement[] }

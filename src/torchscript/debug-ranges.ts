@@ -1,5 +1,5 @@
-import { type Constant, TupleValue } from "../ir/constant.js";
 import type { SourceRange } from "../ir/graph.js";
+import type { Plain } from "./plain-pickle.js";
 
 /** What `FORMAT_WITH_STRING_TABLE` pickles begin with; those before 1.10 hold texts where these hold numbers. */
 const STRING_TABLE_FORMAT = "FORMAT_WITH_STRING_TABLE";
@@ -16,13 +16,15 @@ const INSIDE_PYTORCH =
  * the file was made.
  */
 export class DebugRanges {
-  readonly #strings: readonly Constant[] | undefined;
-  readonly #records: readonly Constant[];
+  readonly #strings: readonly Plain[] | undefined;
+  readonly #records: readonly Plain[];
   /** Where in the code file each record's stretch begins. */
   readonly #starts: readonly number[];
   readonly #ranges = new Map<number, SourceRange | undefined>();
+  /** The lines of stacks seen so far; null for those that are none. */
+  readonly #frames = new Map<string, SourceRange | null>();
 
-  constructor(pickle: Constant) {
+  constructor(pickle: Plain | undefined) {
     const top = elements(pickle);
     const hasTable = top[0] === STRING_TABLE_FORMAT;
     this.#strings = hasTable ? elements(top[1]) : undefined;
@@ -48,29 +50,46 @@ export class DebugRanges {
     const [text, file, firstLine] = elements(source);
     const pieces = this.#pieces(text);
     if (pieces.length === 0 || typeof start !== "number") return undefined;
-    if (STACK_FRAME.test(pieces[0] as string)) return stackRange(pieces);
+    if (this.#frame(pieces[0] as string) !== undefined) return this.#stackRange(pieces);
     const name = this.#string(file);
     if (name === undefined) return undefined;
     const { line, text: found } = lineAt(pieces, start);
     return { file: name, line: Number(firstLine ?? 0) + line, text: found };
   }
 
+  /** A traced operator has the stack of Python's calls, innermost first. */
+  #stackRange(pieces: readonly string[]): SourceRange {
+    const frames = pieces.flatMap((piece) => this.#frame(piece) ?? []);
+    const own = frames.filter((frame) => !INSIDE_PYTORCH.test(frame.file));
+    const [first = frames[0] as SourceRange, ...callers] = own;
+    return callers.length === 0 ? first : { ...first, callers };
+  }
+
+  #frame(piece: string): SourceRange | undefined {
+    let frame = this.#frames.get(piece);
+    if (frame === undefined) {
+      const match = STACK_FRAME.exec(piece);
+      frame = match === null ? null : { file: match[1] as string, line: Number(match[2]) };
+      this.#frames.set(piece, frame);
+    }
+    return frame ?? undefined;
+  }
+
   /** The source's text, which is kept once and line by line where there is a string table. */
-  #pieces(text: Constant | undefined): string[] {
+  #pieces(text: Plain | undefined): string[] {
     if (typeof text === "string") return text === "" ? [] : text.split(/(?<=\n)/);
     return elements(text)
       .map((piece) => this.#string(piece) ?? "")
       .filter((piece) => piece !== "");
   }
 
-  #string(value: Constant | undefined): string | undefined {
+  #string(value: Plain | undefined): string | undefined {
     const string = typeof value === "number" ? this.#strings?.[value] : value;
     return typeof string === "string" && string !== "" ? string : undefined;
   }
 }
 
-function elements(value: Constant | undefined): readonly Constant[] {
-  if (value instanceof TupleValue) return value.elements;
+function elements(value: Plain | undefined): readonly Plain[] {
   return Array.isArray(value) ? value : [];
 }
 
@@ -84,15 +103,4 @@ function lineAt(pieces: readonly string[], start: number): { line: number; text:
     if (piece.endsWith("\n")) line++;
   }
   return { line: 0, text: (pieces[0] as string).replace(/\r?\n$/, "") };
-}
-
-/** A traced operator has the stack of Python's calls, innermost first. */
-function stackRange(pieces: readonly string[]): SourceRange {
-  const frames = pieces.flatMap((piece): SourceRange[] => {
-    const match = STACK_FRAME.exec(piece);
-    return match === null ? [] : [{ file: match[1] as string, line: Number(match[2]) }];
-  });
-  const own = frames.filter((frame) => !INSIDE_PYTORCH.test(frame.file));
-  const [first = frames[0] as SourceRange, ...callers] = own;
-  return callers.length === 0 ? first : { ...first, callers };
 }

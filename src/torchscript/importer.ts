@@ -3,7 +3,6 @@ import { type Block, constantOf, Graph, type Node, type SourceRange, Value } fro
 import type { Argument, FunctionSchema } from "../ir/schema.js";
 import {
   BoolType,
-  ComplexType,
   DeviceObjType,
   FloatType,
   IntType,
@@ -25,74 +24,16 @@ import {
   isSubtype,
   type Match,
   matchSchemas,
-  type Operand,
   unifyAll,
   unifyTypes,
 } from "./matching.js";
 import { parseFile } from "./parser.js";
+import { CASTS, FORMS, FUNCTIONS, OPERATORS, TENSOR_ATTRIBUTES } from "./python-names.js";
 import { findSchemas } from "./schemas.js";
 import type { Source } from "./source.js";
+import { type CallArgument, Frame, type Special, type Sugared } from "./sugared.js";
 import type { ClassInfo, CompilationUnit, FunctionInfo } from "./unit.js";
 import { BUILTIN_SOURCE, findBuiltin, findUpgrader } from "./upgraders.js";
-
-/** What a name or an expression stands for: a value of the graph, or something that only the compiler knows. */
-type Sugared =
-  | Value
-  /** Several results that nobody has asked for as a tuple. */
-  | { readonly kind: "tuple"; readonly elements: readonly Sugared[] }
-  | { readonly kind: "emptyList" }
-  /** `torch` and `ops.X`, whose members are operators of a namespace. */
-  | { readonly kind: "operators"; readonly namespace: string }
-  | { readonly kind: "ops" }
-  | { readonly kind: "constants" }
-  /** A stretch of `__torch__.torch.nn` that is no class and no function yet. */
-  | { readonly kind: "module"; readonly path: string }
-  | { readonly kind: "operator"; readonly name: string; readonly self?: Value }
-  /** `int(x)`: nothing to do where `x` is one. */
-  | { readonly kind: "cast"; readonly operator: string; readonly type: Type }
-  /** Something with rules of its own: `annotate`, `isinstance`. */
-  | { readonly kind: "form"; readonly name: string }
-  | { readonly kind: "function"; readonly info: FunctionInfo }
-  | { readonly kind: "class"; readonly info: ClassInfo }
-  | { readonly kind: "new"; readonly info: ClassInfo }
-  | { readonly kind: "method"; readonly object: Value; readonly className: string; readonly name: string }
-  | { readonly kind: "closure"; readonly body: readonly Statement[]; readonly frame: Frame };
-
-type Special<K> = Extract<Sugared, { readonly kind: K }>;
-
-/** An argument of a call. */
-interface Argument_ extends Operand {
-  readonly value: Sugared;
-}
-
-/** The variables of a block; those of the blocks around it are seen through it. */
-class Frame {
-  readonly variables = new Map<string, Sugared>();
-  /** Types that variables were declared with. */
-  readonly declared = new Map<string, Type>();
-  readonly parent: Frame | undefined;
-
-  constructor(parent?: Frame) {
-    this.parent = parent;
-  }
-
-  get(name: string): Sugared | undefined {
-    for (let frame: Frame | undefined = this; frame !== undefined; frame = frame.parent) {
-      const value = frame.variables.get(name);
-      if (value !== undefined) return value;
-    }
-    return undefined;
-  }
-
-  declaredType(name: string): Type | undefined {
-    for (let frame: Frame | undefined = this; frame !== undefined; frame = frame.parent) {
-      const type = frame.declared.get(name);
-      if (type !== undefined) return type;
-      if (frame.variables.has(name)) return undefined;
-    }
-    return undefined;
-  }
-}
 
 /** A block under construction with the constants that stand in it. */
 interface Scope {
@@ -102,88 +43,6 @@ interface Scope {
 
 /** The largest int of TorchScript: the trip count of a `while`. */
 const INT64_MAX = 2 ** 63;
-
-const CASTS: Readonly<Record<string, { readonly operator: string; readonly type: Type }>> = {
-  int: { operator: "aten::Int", type: IntType },
-  float: { operator: "aten::Float", type: FloatType },
-  bool: { operator: "aten::Bool", type: BoolType },
-  complex: { operator: "aten::Complex", type: ComplexType },
-  str: { operator: "aten::str", type: StringType },
-};
-
-const FORMS: ReadonlySet<string> = new Set([
-  "annotate",
-  "uninitialized",
-  "unchecked_cast",
-  "unchecked_unwrap_optional",
-  "getattr",
-  "hasattr",
-  "isinstance",
-  "fork",
-  "awaitable",
-  "range",
-  "print",
-]);
-
-/** Python's built-in functions, by the operators that they are. */
-const FUNCTIONS: Readonly<Record<string, string>> = {
-  len: "aten::len",
-  abs: "prim::abs",
-  min: "prim::min",
-  max: "prim::max",
-  sorted: "aten::sorted",
-  any: "aten::any",
-  all: "aten::all",
-  sum: "aten::sum",
-  round: "aten::round",
-  list: "aten::list",
-  dict: "aten::dict",
-  divmod: "aten::divmod",
-  pow: "aten::pow",
-  ord: "aten::ord",
-  chr: "aten::chr",
-  hex: "aten::hex",
-  oct: "aten::oct",
-  bin: "aten::bin",
-  hash: "aten::hash",
-};
-
-const OPERATORS: Readonly<Record<Exclude<BinaryOperator, "and" | "or" | "in" | "not in">, string>> = {
-  "==": "aten::eq",
-  "!=": "aten::ne",
-  "<": "aten::lt",
-  "<=": "aten::le",
-  ">": "aten::gt",
-  ">=": "aten::ge",
-  is: "aten::__is__",
-  "is not": "aten::__isnot__",
-  "|": "aten::__or__",
-  "^": "aten::__xor__",
-  "&": "aten::__and__",
-  "<<": "aten::__lshift__",
-  ">>": "aten::__rshift__",
-  "+": "aten::add",
-  "-": "aten::sub",
-  "*": "aten::mul",
-  "/": "aten::div",
-  "//": "aten::floordiv",
-  "%": "aten::remainder",
-  "@": "aten::matmul",
-  "**": "aten::pow",
-};
-
-/** What Python reads as attributes of a tensor. */
-const TENSOR_ATTRIBUTES: Readonly<Record<string, string>> = {
-  shape: "aten::size",
-  dtype: "prim::dtype",
-  device: "prim::device",
-  layout: "prim::layout",
-  is_cuda: "prim::is_cuda",
-  requires_grad: "prim::requires_grad",
-  data: "prim::data",
-  T: "aten::numpy_T",
-  mT: "aten::mT",
-};
 
 /** Finds the user's source of a place in a file of the archive. */
 export type FindRange = (source: Source, offset: number) => SourceRange;
@@ -444,28 +303,28 @@ class Importer {
     return this.#fail(`${elements.length} values are assigned to ${count} names`);
   }
 
-  #if({ test, then, otherwise, at }: Statement & { kind: "If" }): Sugared | undefined {
+  #if({ test, body, otherwise, at }: Statement & { kind: "If" }): Sugared | undefined {
     const condition = this.#condition(test);
     this.#at = at;
     if (typeof condition === "boolean") {
-      for (const statement of condition ? then : otherwise) {
+      for (const statement of condition ? body : otherwise) {
         const outcome = this.#statement(statement);
         if (outcome !== undefined) return outcome;
       }
       return undefined;
     }
-    const thenReturn = then.at(-1);
+    const thenReturn = body.at(-1);
     const otherwiseReturn = otherwise.at(-1);
     if (thenReturn?.kind === "Return" && otherwiseReturn?.kind === "Return") {
       return this.#choice(
         condition,
-        () => this.#body(then),
+        () => this.#body(body),
         () => this.#body(otherwise),
       );
     }
     this.#branches(
       condition,
-      () => this.#block(then),
+      () => this.#block(body),
       () => this.#block(otherwise),
     );
     return undefined;
@@ -682,7 +541,7 @@ class Importer {
       case "Conditional":
         return this.#choice(
           this.#condition(expression.test),
-          () => this.#expression(expression.then, hint),
+          () => this.#expression(expression.value, hint),
           () => this.#expression(expression.otherwise, hint),
         );
       case "Comprehension":
@@ -1175,7 +1034,7 @@ class Importer {
     self: Value | undefined,
     args: readonly Sugared[],
     kwargs: ReadonlyMap<string, Sugared>,
-  ): { match: Match<Argument_>; inputs: readonly Value[] } {
+  ): { match: Match<CallArgument>; inputs: readonly Value[] } {
     const signature = this.#unit.signature(info);
     const call = {
       args: args.map((value) => this.#operand(value)),
@@ -1239,7 +1098,7 @@ class Importer {
   #failMatch(
     name: string,
     schemas: readonly FunctionSchema[],
-    call: { args: readonly Argument_[]; kwargs: ReadonlyMap<string, Argument_>; self: Argument_ | undefined },
+    call: { args: readonly CallArgument[]; kwargs: ReadonlyMap<string, CallArgument>; self: CallArgument | undefined },
   ): never {
     const reasons: string[] = [];
     matchSchemas(schemas, call, reasons);
@@ -1254,7 +1113,7 @@ class Importer {
     );
   }
 
-  #operand(value: Sugared): Argument_ {
+  #operand(value: Sugared): CallArgument {
     if (!(value instanceof Value) && value.kind === "emptyList") {
       return { value, type: ListType(TensorType), emptyList: true };
     }
@@ -1262,7 +1121,7 @@ class Importer {
     return { value: materialised, type: materialised.type };
   }
 
-  #input(input: Input<Argument_>): Value {
+  #input(input: Input<CallArgument>): Value {
     switch (input.kind) {
       case "default":
         return this.#default(input.argument);

@@ -6,6 +6,7 @@ import { Archive } from "./archive.js";
 import { DebugRanges } from "./debug-ranges.js";
 import { importFunction } from "./importer.js";
 import { unpickle } from "./pickle.js";
+import { readPlainPickle } from "./plain-pickle.js";
 import { restoreObjects } from "./restore.js";
 import { Source } from "./source.js";
 import { CompilationUnit, type FunctionInfo } from "./unit.js";
@@ -101,7 +102,8 @@ class TorchScriptProgram implements Program {
   #range(source: Source, offset: number): SourceRange {
     if (!this.#ranges.has(source)) {
       const name = `${source.file}.debug_pkl`;
-      this.#ranges.set(source, this.#archive.has(name) ? new DebugRanges(unpickle(this.#archive, name)) : undefined);
+      const record = this.#archive.has(name) ? readPlainPickle(this.#archive.read(name)) : undefined;
+      this.#ranges.set(source, record === undefined ? undefined : new DebugRanges(record));
     }
     const found = this.#ranges.get(source)?.find(offset);
     if (found !== undefined) return found;

@@ -15,7 +15,6 @@ const OPERATORS2 = new Set(
   "-> == != <= >= ** // << >> += -= *= /= %= &= |= ^= @=".split(" "), //
 );
 
-const NAME = /[A-Za-z_\x80-\xff][\w\x80-\xff]*/y;
 const NUMBER = /0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[jJ]?/y;
 
 /** Splits a source into tokens, with Python's indentation as `indent` and `dedent`. Throws `parse`. */
@@ -61,17 +60,11 @@ export function tokenize(source: Source): Token[] {
     else if (char === "#") {
       while (at < text.length && text[at] !== "\n") at++;
     } else if (char === "\\" && text[at + 1] === "\n") at += 2;
-    else if (
-      (code >= 97 && code <= 122) ||
-      (code >= 65 && code <= 90) ||
-      code === 95 ||
-      code >= 0x80 // letters of other scripts
-    ) {
-      NAME.lastIndex = at;
-      const name = NAME.exec(text)?.[0] as string;
-      push("name", decodeUtf8(name), at);
-      at += name.length;
-    } else if ((code >= 48 && code <= 57) || (char === "." && /\d/.test(text[at + 1] ?? ""))) {
+    else if (isNamePart(code) && !isDigit(code)) {
+      const start = at++;
+      while (isNamePart(text.charCodeAt(at))) at++;
+      push("name", decodeUtf8(text.slice(start, at)), start);
+    } else if (isDigit(code) || (char === "." && isDigit(text.charCodeAt(at + 1)))) {
       NUMBER.lastIndex = at;
       const number = NUMBER.exec(text)?.[0] as string;
       push("number", number, at);
@@ -81,9 +74,7 @@ export function tokenize(source: Source): Token[] {
       push("string", value, at);
       at = end;
     } else {
-      const three = text.slice(at, at + 3);
-      const two = text.slice(at, at + 2);
-      const operator = OPERATORS3.has(three) ? three : OPERATORS2.has(two) ? two : char;
+      const operator = operatorAt(text, at);
       if (operator.length === 1 && !"()[]{}:;,.=<>+-*/%&|^~@".includes(operator)) {
         source.fail(at, `unexpected character ${JSON.stringify(char)}`);
       }
@@ -97,6 +88,25 @@ export function tokenize(source: Source): Token[] {
   for (let i = 1; i < indents.length; i++) push("dedent", "", at);
   push("end", "", at);
   return tokens;
+}
+
+function isDigit(code: number): boolean {
+  return code >= 48 && code <= 57;
+}
+
+/** Letters of other scripts are bytes from 0x80 on. */
+function isNamePart(code: number): boolean {
+  return (code >= 97 && code <= 122) || (code >= 65 && code <= 90) || code === 95 || isDigit(code) || code >= 0x80;
+}
+
+function operatorAt(text: string, at: number): string {
+  // Nearly all stand alone, before a name, a number or a space.
+  const next = text[at + 1] ?? "";
+  if (!"=*/<>.".includes(next) || next === "") return text[at] as string;
+  const three = text.slice(at, at + 3);
+  if (OPERATORS3.has(three)) return three;
+  const two = text.slice(at, at + 2);
+  return OPERATORS2.has(two) ? two : (text[at] as string);
 }
 
 const ESCAPES: Readonly<Record<string, string>> = {

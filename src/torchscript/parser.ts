@@ -230,14 +230,14 @@ class Parser {
   #if(): Statement {
     const { at } = this.#next();
     const test = this.#expression();
-    const then = this.#body();
+    const body = this.#body();
     let otherwise: Statement[] = [];
     if (this.#isName("elif")) otherwise = [this.#nested(() => this.#if())];
     else if (this.#isName("else")) {
       this.#next();
       otherwise = this.#body();
     }
-    return { kind: "If", at, test, then, otherwise };
+    return { kind: "If", at, test, body, otherwise };
   }
 
   #with(): Statement {
@@ -339,15 +339,20 @@ class Parser {
   }
 
   #expression(): Expression {
-    return this.#nested(() => {
-      const { at } = this.#peek();
-      if (this.#acceptOperator("*")) return { kind: "Starred", at, value: this.#binary(0) };
-      const then = this.#binary(0);
-      if (!this.#acceptName("if")) return then;
-      const test = this.#binary(0);
-      this.#expectName("else");
-      return { kind: "Conditional", at, test, then, otherwise: this.#expression() };
-    });
+    this.#deepen();
+    const { at } = this.#peek();
+    let result: Expression;
+    if (this.#acceptOperator("*")) result = { kind: "Starred", at, value: this.#binary(0) };
+    else {
+      result = this.#binary(0);
+      if (this.#acceptName("if")) {
+        const test = this.#binary(0);
+        this.#expectName("else");
+        result = { kind: "Conditional", at, test, value: result, otherwise: this.#expression() };
+      }
+    }
+    this.#depth--;
+    return result;
   }
 
   #binary(minimum: number): Expression {
@@ -526,15 +531,19 @@ class Parser {
     return { kind: "Dict", at, keys, values };
   }
 
-  #nested<T>(parse: () => T): T {
+  #deepen(): void {
     if (++this.#depth > DEPTH_LIMIT) this.#failAt(this.#peek().at, "this is nested too deeply");
+  }
+
+  #nested<T>(parse: () => T): T {
+    this.#deepen();
     const result = parse();
     this.#depth--;
     return result;
   }
 
   #peek(ahead = 0): Token {
-    return this.#tokens[Math.min(this.#index + ahead, this.#tokens.length - 1)] as Token;
+    return this.#tokens[this.#index + ahead] ?? (this.#tokens.at(-1) as Token);
   }
 
   #next(): Token {

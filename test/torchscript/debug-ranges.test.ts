@@ -1,8 +1,8 @@
 import t from "tap";
-import { type Constant, TupleValue } from "../../src/ir/constant.js";
 import { DebugRanges } from "../../src/torchscript/debug-ranges.js";
+import { type Plain, readPlainPickle } from "../../src/torchscript/plain-pickle.js";
 
-const tuple = (...elements: Constant[]): TupleValue => new TupleValue(elements);
+const tuple = (...elements: Plain[]): Plain => elements;
 
 t.test("records with a string table: the line within the source, counted from where the source begins", async (t) => {
   const strings = tuple("", "def f(x):\n", "  größe = x\n", "  return größe\n", "model.py");
@@ -53,4 +53,21 @@ t.test("records that make no sense say nothing", async (t) => {
   t.equal(new DebugRanges(null).find(3), undefined);
   t.equal(new DebugRanges(tuple(tuple(0, null))).find(3), undefined);
   t.equal(new DebugRanges(tuple("FORMAT_WITH_STRING_TABLE", tuple(), tuple(3, "x"))).find(3), undefined);
+});
+
+t.test("pickles of plain values, as PyTorch and Python write them", async (t) => {
+  const read = (text: string): Plain | undefined => readPlainPickle(Buffer.from(text, "latin1"));
+  t.strictSame(read("\x80\x02(K\x01M\x00\x01J\xff\xff\xff\xff\x8a\x05\x00\x00\x00\x00\x01Nt."), [
+    1,
+    256,
+    -1,
+    2 ** 32,
+    null,
+  ]);
+  t.strictSame(read("\x80\x02X\x03\x00\x00\x00a\xc3\xa9q\x00h\x00\x86."), ["aé", "aé"]);
+  t.strictSame(read("\x80\x02]q\x01(K\x01K\x02eK\x03a)\x88\x87."), [[1, 2, 3], [], true]);
+  t.strictSame(read("\x80\x02ctorch.jit._pickle\nbuild_intlist\n](K\x07e\x85R."), [7]);
+  t.equal(read("\x80\x02X\xff\xff\x00\x00a."), undefined);
+  t.equal(read("\x80\x02}."), undefined);
+  t.equal(read("\x80\x02K"), undefined);
 });

@@ -39,7 +39,7 @@ function show(e: Expression): string {
     case "Binary":
       return `(${show(e.left)} ${e.operator} ${show(e.right)})`;
     case "Conditional":
-      return `(${show(e.then)} if ${show(e.test)} else ${show(e.otherwise)})`;
+      return `(${show(e.value)} if ${show(e.test)} else ${show(e.otherwise)})`;
     case "Comprehension":
       return `[${show(e.element)} for ${show(e.target)} in ${show(e.iterable)}]`;
     case "Starred":
