@@ -137,6 +137,39 @@ export class Network {
     return layer.outputs;
   }
 
+  /** For a pass over this network: another with the same inputs, to which it adds the layers, changed or as they are. */
+  derive(): Network {
+    const network = new Network();
+    network.inputs.push(...this.inputs);
+    network.#ids = this.#ids;
+    network.#controlFlow = this.#controlFlow;
+    network.#symbols = this.#symbols;
+    return network;
+  }
+
+  /**
+   * A layer like `model`, of a network this one derives from, with other inputs, attributes or name. Dims stay as they
+   * are; types are inferred anew.
+   */
+  addLike<T extends LayerType>(
+    model: LayerOf<T>,
+    inputs: readonly (ITensor | null)[],
+    attributes: LayerAttributes[T] = model.attributes,
+  ): LayerOf<T> {
+    const layer: MutableLayer = { ...model, inputs: [...inputs], outputs: [], attributes };
+    inferOutputs(model.type, inputs, attributes).forEach(({ type }, i) => {
+      const { dims, name } = model.outputs[i] as ITensor;
+      layer.outputs.push({ id: this.#ids++, type, dims, producer: layer as Layer, name });
+    });
+    this.layers.push(layer as Layer);
+    return layer as unknown as LayerOf<T>;
+  }
+
+  /** Runs `build`, whose layers belong to a region of control flow that this network has already. */
+  within<R>(scope: Scope | undefined, build: () => R): R {
+    return this.#within(scope, build);
+  }
+
   #one<T extends LayerType>(type: T, inputs: (ITensor | null)[], attributes: LayerAttributes[T]): ITensor {
     return this.#add(type, inputs, attributes)[0] as ITensor;
   }
@@ -552,7 +585,7 @@ export class Network {
     };
   }
 
-  #within<R>(scope: Scope, build: () => R): R {
+  #within<R>(scope: Scope | undefined, build: () => R): R {
     const outer = this.#scope;
     this.#scope = scope;
     try {
