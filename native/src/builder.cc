@@ -7,6 +7,8 @@
 #include <memory>
 #include <utility>
 
+#include "element_size.h"
+#include "events.h"
 #include "failure.h"
 #include "library.h"
 #include "logger.h"
@@ -92,32 +94,6 @@ BuildOptions readOptions(const Napi::Object& from) {
     options.timingCache.assign(bytes.Data(), bytes.Data() + bytes.ByteLength());
   }
   return options;
-}
-
-const char* levelName(Severity severity) {
-  switch (severity) {
-    case Severity::kINTERNAL_ERROR:
-    case Severity::kERROR:
-      return "error";
-    case Severity::kWARNING:
-      return "warning";
-    case Severity::kINFO:
-      return "info";
-    default:
-      return "debug";
-  }
-}
-
-LogSink::Listener emitLines(Task& task) {
-  return [&task](Severity severity, const char* line) {
-    task.emit([level = levelName(severity), line = std::string(line)](Napi::Env env) -> Napi::Value {
-      Napi::Object event = Napi::Object::New(env);
-      event.Set("type", "log");
-      event.Set("level", level);
-      event.Set("line", line);
-      return event;
-    });
-  };
 }
 
 /** Hands TensorRT's phases on, and tells it to stop when the task is cancelled. */
@@ -238,13 +214,6 @@ void setValues(IOptimizationProfile& profile, const ProgramInput& input, const R
       !set(OptProfileSelector::kMAX, range.max)) {
     throw Failure("library", "TensorRT refused the value range of input '" + input.name + "'", input.name);
   }
-}
-
-bool isDynamic(const Dims& dims) {
-  for (int32_t i = 0; i < dims.nbDims; i++) {
-    if (dims.d[i] < 0) return true;
-  }
-  return false;
 }
 
 void addProfiles(IBuilder& builder, IBuilderConfig& config, const Program& program, const BuildOptions& options) {

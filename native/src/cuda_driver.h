@@ -65,6 +65,15 @@ class CudaDriver {
   /** Throws Failure("library") unless `result` is success. `what` completes "CUDA could not ...". */
   void check(CUresult result, const std::string& what) const;
 
+  std::string nameOf(CUdevice device) const;
+  /** "GPU-...", as nvidia-smi prints it. */
+  std::string uuidOf(CUdevice device) const;
+  void computeCapabilityOf(CUdevice device, int& major, int& minor) const;
+  /** "NVIDIA H200 (sm_90)". */
+  std::string describe(CUdevice device) const;
+  /** By number or UUID, among the devices that CUDA shows this process. Throws Failure("missing-library"). */
+  CUdevice findDevice(const std::string& device) const;
+
 #define TRTORCH_DECLARE(name, symbol, arguments) CUresult(*name) arguments = nullptr;
   TRTORCH_CUDA_FUNCTIONS(TRTORCH_DECLARE)
 #undef TRTORCH_DECLARE

@@ -2,7 +2,6 @@
 
 #include <dlfcn.h>
 
-#include <cstdio>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -13,10 +12,6 @@
 namespace trtorch {
 
 namespace {
-
-// CUdevice_attribute.
-constexpr int kCOMPUTE_CAPABILITY_MAJOR = 75;
-constexpr int kCOMPUTE_CAPABILITY_MINOR = 76;
 
 struct Device {
   std::string uuid, name;
@@ -62,17 +57,6 @@ class Nvml {
   int (*driver_)(char*, unsigned) = nullptr;
 };
 
-std::string formatUuid(const CUuuid& uuid) {
-  std::string text = "GPU-";
-  for (int i = 0; i < 16; i++) {
-    char digits[3];
-    snprintf(digits, sizeof digits, "%02x", static_cast<unsigned char>(uuid.bytes[i]));
-    text += digits;
-    if (i == 3 || i == 5 || i == 7 || i == 9) text += '-';
-  }
-  return text;
-}
-
 size_t freeMemoryInContext(const CudaDriver& cuda, CUdevice device) {
   CUcontext context;
   cuda.check(cuda.primaryRetain(&context, device), "open the device");
@@ -105,18 +89,11 @@ Napi::Value listDevices(const Napi::CallbackInfo& info) {
            for (int ordinal = 0; ordinal < count; ordinal++) {
              Device found;
              CUdevice device;
-             CUuuid uuid;
-             char name[256] = "";
              cuda.check(cuda.deviceGet(&device, ordinal), "open the device");
-             cuda.check(cuda.deviceGetUuid(&uuid, device), "read the device's UUID");
-             cuda.check(cuda.deviceGetName(name, sizeof name, device), "read the device's name");
-             cuda.check(cuda.deviceGetAttribute(&found.major, kCOMPUTE_CAPABILITY_MAJOR, device),
-                        "read the compute capability");
-             cuda.check(cuda.deviceGetAttribute(&found.minor, kCOMPUTE_CAPABILITY_MINOR, device),
-                        "read the compute capability");
              cuda.check(cuda.deviceTotalMem(&found.totalMemory, device), "read the device's memory size");
-             found.uuid = formatUuid(uuid);
-             found.name = name;
+             found.uuid = cuda.uuidOf(device);
+             found.name = cuda.nameOf(device);
+             cuda.computeCapabilityOf(device, found.major, found.minor);
              if (!nvml.freeMemory(found.uuid, found.freeMemory)) found.freeMemory = freeMemoryInContext(cuda, device);
              devices.push_back(found);
            }

@@ -1,5 +1,6 @@
 #include "program.h"
 
+#include "element_size.h"
 #include "failure.h"
 
 namespace trtorch {
@@ -42,34 +43,15 @@ std::vector<int> readIds(const Napi::Array& from) {
   return {numbers.begin(), numbers.end()};
 }
 
-int64_t bitsOf(nvinfer1::DataType type) {
-  using nvinfer1::DataType;
-  switch (type) {
-    case DataType::kINT64:
-      return 64;
-    case DataType::kFLOAT:
-    case DataType::kINT32:
-      return 32;
-    case DataType::kHALF:
-    case DataType::kBF16:
-      return 16;
-    case DataType::kINT4:
-      return 4;
-    default:
-      return 8;
-  }
-}
-
 ConstantValues readConstant(const Napi::Object& from) {
   Napi::Env env = from.Env();
   const auto type = static_cast<nvinfer1::DataType>(integer(from, "type"));
-  const nvinfer1::Dims dims = toDims(readNumbers(array(from, "dims")));
+  const nvinfer1::Dims dims = readDims(array(from, "dims"));
   Napi::Value values = member(from, "values");
   if (!values.IsTypedArray()) throw Napi::TypeError::New(env, "weights' 'values' is no Uint8Array");
   const Napi::Uint8Array bytes = values.As<Napi::Uint8Array>();
-  int64_t count = 1;
-  for (int i = 0; i < dims.nbDims; i++) count *= dims.d[i];
-  if (static_cast<int64_t>(bytes.ByteLength()) != (count * bitsOf(type) + 7) / 8) {
+  const int64_t count = countOf(dims);
+  if (static_cast<int64_t>(bytes.ByteLength()) != bytesOf(dims, type)) {
     throw Napi::RangeError::New(env, "weights of " + std::to_string(count) + " elements have " +
                                          std::to_string(bytes.ByteLength()) + " bytes");
   }
@@ -113,6 +95,8 @@ nvinfer1::Dims toDims(const Numbers& numbers) {
   return dims;
 }
 
+nvinfer1::Dims readDims(const Napi::Array& from) { return toDims(readNumbers(from)); }
+
 Range readRange(const Napi::Object& from) {
   return {readNumbers(array(from, "min")), readNumbers(array(from, "opt")), readNumbers(array(from, "max"))};
 }
@@ -125,7 +109,7 @@ Program readProgram(const Napi::Object& from) {
     const Napi::Value values = member(input, "values");
     program.inputs.push_back({integer(input, "tensor"), text(input, "name"),
                               static_cast<nvinfer1::DataType>(integer(input, "type")),
-                              toDims(readNumbers(array(input, "dims"))),
+                              readDims(array(input, "dims")),
                               readRange(member(input, "shape").As<Napi::Object>()),
                               values.IsNull() ? std::nullopt : std::optional(readRange(values.As<Napi::Object>()))});
   }

@@ -81,6 +81,8 @@ struct Program {
 /** Reads the JS object on the main thread. Throws a TypeError or RangeError for what no `toProgram` makes. */
 Program readProgram(const Napi::Object& from);
 Range readRange(const Napi::Object& from);
+nvinfer1::Dims readDims(const Napi::Array& from);
+/** Throws Failure("unsupported") for more dims than TensorRT has. */
 nvinfer1::Dims toDims(const Numbers& numbers);
 
 }  // namespace trtorch

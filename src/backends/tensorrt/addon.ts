@@ -52,6 +52,34 @@ export interface DescribedTensor {
   readonly type: number;
 }
 
+/** An input or output of a loaded engine. */
+export interface NativeEngineTensor {
+  readonly name: string;
+  readonly type: number;
+  /** -1 where the size is known only at run time. */
+  readonly dims: readonly number[];
+  readonly isInput: boolean;
+  /** For an input: its range, an optimization profile each. */
+  readonly profiles: readonly ProgramRange[];
+}
+
+export interface NativeExecution {
+  readonly outputs: readonly {
+    readonly name: string;
+    readonly type: number;
+    readonly dims: readonly number[];
+    readonly data: Buffer;
+  }[];
+  /** Milliseconds on the GPU, one an iteration. */
+  readonly times: Float32Array;
+  readonly usedGraph: boolean;
+}
+
+/** The native side of an engine; see `native/src/runtime.h`. */
+export interface EngineHandle {
+  readonly __engine: never;
+}
+
 /** A `trtorch_<flavour>.node`. */
 export interface TensorRTAddon {
   readonly flavour: Flavour;
@@ -70,6 +98,23 @@ export interface TensorRTAddon {
     options: NativeBuildOptions,
     onEvent: (event: BuildEvent) => void,
   ): NativeTask<DescribedTensor[]>;
+  loadEngine(
+    library: string,
+    bytes: Uint8Array,
+    options: { readonly device: string; readonly allowHostCode: boolean },
+    onEvent: (event: BuildEvent) => void,
+  ): Promise<{ handle: EngineHandle; device: string; tensors: NativeEngineTensor[] }>;
+  executeEngine(
+    handle: EngineHandle,
+    inputs: readonly { readonly name: string; readonly dims: readonly number[]; readonly data: Uint8Array }[],
+    options: {
+      readonly profile: number;
+      readonly warmup: number;
+      readonly iterations: number;
+      readonly graph: boolean;
+    },
+  ): Promise<NativeExecution>;
+  disposeEngine(handle: EngineHandle): void;
 }
 
 interface CoreAddon {

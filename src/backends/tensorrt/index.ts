@@ -9,6 +9,7 @@ import { findLibrary } from "./library.js";
 
 export type { BuildEvent } from "./addon.js";
 export { discoverDevices, listDevices } from "./addon.js";
+export { Engine, type EngineTensor, type LoadOptions, loadEngine } from "./engine.js";
 export { FLAVOURS, type Flavour } from "./flavour.js";
 export { findLibrary } from "./library.js";
 
@@ -90,7 +91,7 @@ export async function buildEngine(network: Network | NetworkProgram, request: Bu
   }
 }
 
-/** The version of the library that would build, as `1.7.1.116`. Rejects with `missing-library` where there is none. */
+/** The version of the library that would build, as `1.7.1`. Rejects with `missing-library` where there is none. */
 export async function libraryVersion(flavour: Flavour, library?: string): Promise<string> {
   try {
     return await tensorrtAddon(flavour).libraryVersion(findLibrary(flavour, library));
@@ -151,17 +152,24 @@ function nativeOptions({
       }`,
     });
   }
-  const { hardwareCompatible = "none", profilingVerbosity = "layer_names_only", dla, profiles, ...same } = options;
   return {
-    ...same,
     // ILogger::Severity has two kinds of errors.
     logLevel: LOG_LEVELS.indexOf(logLevel) + 1,
-    hardwareCompatibility: HARDWARE_COMPATIBILITY.indexOf(hardwareCompatible),
-    profilingVerbosity: PROFILING_VERBOSITY.indexOf(profilingVerbosity),
-    dlaCore: dla?.core ?? null,
-    gpuFallback: dla?.gpuFallback ?? false,
+    workspace: options.workspace ?? null,
+    optimizationLevel: options.optimizationLevel ?? null,
+    avgTimingIterations: options.avgTimingIterations ?? null,
+    maxAuxStreams: options.maxAuxStreams ?? null,
+    tf32: options.tf32 ?? true,
+    sparsity: options.sparsity ?? false,
+    refit: options.refit ?? false,
+    stripPlan: options.stripPlan ?? false,
+    versionCompatible: options.versionCompatible ?? false,
+    hardwareCompatibility: HARDWARE_COMPATIBILITY.indexOf(options.hardwareCompatible ?? "none"),
+    profilingVerbosity: PROFILING_VERBOSITY.indexOf(options.profilingVerbosity ?? "layer_names_only"),
+    dlaCore: options.dla?.core ?? null,
+    gpuFallback: options.dla?.gpuFallback ?? false,
     computeCapabilities,
-    profiles: (profiles ?? []).map(({ inputs }) => inputs),
+    profiles: (options.profiles ?? []).map(({ inputs }) => inputs),
     timingCache: timingCache ?? null,
   };
 }

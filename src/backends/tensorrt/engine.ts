@@ -1,0 +1,214 @@
+import { Tensor } from "../../ir/tensor.js";
+import { DATA_TYPES, type DataType } from "../../network/enums.js";
+import type { ProgramRange } from "../../network/program.js";
+import { scalarTypeOf } from "../../network/weights.js";
+import { TrtorchError } from "../../util/errors.js";
+import { mapFile } from "../../util/mapped-file.js";
+import { findAddon } from "../../util/native-addon.js";
+import {
+  type BuildEvent,
+  type EngineHandle,
+  fromNative,
+  type NativeEngineTensor,
+  type NativeExecution,
+  type TensorRTAddon,
+  tensorrtAddon,
+} from "./addon.js";
+import { FLAVOURS, type Flavour } from "./flavour.js";
+import { findLibrary } from "./library.js";
+
+export interface LoadOptions {
+  /** The TensorRT that built the engine; else each that this machine has is tried. */
+  readonly flavour?: Flavour;
+  /** The library's file or folder. */
+  readonly library?: string;
+  /** A GPU's number among those that CUDA shows, or its UUID. Default: the first. */
+  readonly device?: number | string;
+  /** Version-compatible engines hold host code, which loading runs: only for engines that you trust. */
+  readonly allowHostCode?: boolean;
+  /** Log lines of the library. */
+  readonly onEvent?: (event: BuildEvent) => void;
+}
+
+/** An input or output of an engine. */
+export interface EngineTensor {
+  readonly name: string;
+  readonly type: DataType;
+  /** -1 where the size is known only at run time. */
+  readonly dims: readonly number[];
+  /** For an input: the dims it may have, an optimization profile each. */
+  readonly profiles: readonly ProgramRange[];
+}
+
+export interface ExecuteOptions {
+  /** Repeat the work as a CUDA graph, which spares launching each kernel. */
+  readonly graph?: boolean;
+}
+
+export interface BenchOptions extends ExecuteOptions {
+  /** Executions before the timed ones. */
+  readonly warmup?: number;
+  readonly iterations: number;
+}
+
+export interface BenchResult {
+  /** Milliseconds on the GPU between CUDA events, one an iteration; copies from and to the host are not in it. */
+  readonly times: Float32Array;
+  /** False also where a graph was asked for and the engine cannot be captured. */
+  readonly usedGraph: boolean;
+  readonly outputs: Readonly<Record<string, Tensor>>;
+}
+
+/**
+ * Loads an engine, from a file or from memory, onto a GPU.
+ *
+ * Rejects with `missing-library` where there is no driver, GPU or TensorRT, and with `library` where the engine is of
+ * another release or for another kind of GPU; the message has the library's own words.
+ */
+export async function loadEngine(source: string | Uint8Array, options: LoadOptions = {}): Promise<Engine> {
+  const bytes = typeof source === "string" ? mapFile(source) : source;
+  const flavours = options.flavour === undefined ? availableFlavours() : [options.flavour];
+  const failures: unknown[] = [];
+  for (const flavour of flavours) {
+    try {
+      return await load(bytes, flavour, options);
+    } catch (error) {
+      failures.push(fromNative(error));
+    }
+  }
+  if (failures.length === 1) throw failures[0];
+  throw new TrtorchError("library", failures.map((error) => (error as Error).message).join("\n"), {
+    hint: "Each TensorRT of this machine was tried; name the one that built the engine.",
+  });
+}
+
+async function load(bytes: Uint8Array, flavour: Flavour, options: LoadOptions): Promise<Engine> {
+  const addon = tensorrtAddon(flavour);
+  const path = findLibrary(flavour, options.library);
+  const { handle, device, tensors } = await addon.loadEngine(
+    path,
+    bytes,
+    { device: String(options.device ?? 0), allowHostCode: options.allowHostCode ?? false },
+    options.onEvent ?? (() => {}),
+  );
+  return new Engine(addon, handle, device, tensors);
+}
+
+function availableFlavours(): Flavour[] {
+  const available = FLAVOURS.filter((flavour) => {
+    try {
+      findLibrary(flavour);
+      return findAddon(`trtorch_${flavour}`) !== undefined;
+    } catch {
+      return false;
+    }
+  });
+  // With none, the error of the first says what is missing.
+  return available.length > 0 ? available : ["rtx"];
+}
+
+/** An engine on a GPU. Freed when collected, or at once by {@link Engine.dispose}. */
+export class Engine {
+  readonly flavour: Flavour;
+  /** `NVIDIA H200 (sm_90)`. */
+  readonly device: string;
+  readonly inputs: readonly EngineTensor[];
+  readonly outputs: readonly EngineTensor[];
+  readonly #addon: TensorRTAddon;
+  readonly #handle: EngineHandle;
+  /** An engine has one execution context: calls wait for each other here rather than in a thread. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** @internal Use {@link loadEngine}. */
+  constructor(addon: TensorRTAddon, handle: EngineHandle, device: string, tensors: readonly NativeEngineTensor[]) {
+    this.#addon = addon;
+    this.#handle = handle;
+    this.flavour = addon.flavour;
+    this.device = device;
+    const made = tensors.map(({ name, type, dims, isInput, profiles }) => ({
+      isInput,
+      tensor: { name, type: DATA_TYPES[type] as DataType, dims, profiles },
+    }));
+    this.inputs = made.filter(({ isInput }) => isInput).map(({ tensor }) => tensor);
+    this.outputs = made.filter(({ isInput }) => !isInput).map(({ tensor }) => tensor);
+  }
+
+  /**
+   * Outputs by name for inputs by name. Numbers of another dtype than the input's are converted to it.
+   *
+   * Rejects with `mismatch` for missing inputs and for dims outside every optimization profile.
+   */
+  async execute(
+    inputs: Readonly<Record<string, Tensor>>,
+    options: ExecuteOptions = {},
+  ): Promise<Record<string, Tensor>> {
+    const { outputs } = await this.#run(inputs, { warmup: 0, iterations: 1, graph: options.graph ?? false });
+    return toTensors(outputs);
+  }
+
+  /** Executes again and again on the same inputs, timing each. */
+  async bench(inputs: Readonly<Record<string, Tensor>>, options: BenchOptions): Promise<BenchResult> {
+    const { warmup = 10, iterations, graph = false } = options;
+    const { outputs, times, usedGraph } = await this.#run(inputs, { warmup, iterations, graph });
+    return { times, usedGraph, outputs: toTensors(outputs) };
+  }
+
+  /** Frees the engine's memory as soon as what runs has ended. */
+  async dispose(): Promise<void> {
+    await this.#last;
+    this.#addon.disposeEngine(this.#handle);
+  }
+
+  async #run(
+    inputs: Readonly<Record<string, Tensor>>,
+    options: { warmup: number; iterations: number; graph: boolean },
+  ): Promise<NativeExecution> {
+    const values = this.inputs.map((input) => {
+      const value = inputs[input.name];
+      if (value !== undefined) return toBytes(input, value);
+      throw new TrtorchError("mismatch", `there is no value for the input ${input.name}`, {
+        hint: `Inputs: ${this.inputs.map(({ name }) => name).join(", ")}.`,
+      });
+    });
+    const profile = this.#chooseProfile(values.map(({ dims }) => dims));
+    const run = this.#last.then(() => this.#addon.executeEngine(this.#handle, values, { profile, ...options }));
+    this.#last = run.catch(() => {});
+    return run.catch((error: unknown) => {
+      throw fromNative(error);
+    });
+  }
+
+  /** The first profile that all dims fit in. */
+  #chooseProfile(dims: readonly (readonly number[])[]): number {
+    const fits = (range: ProgramRange | undefined, sizes: readonly number[]): boolean =>
+      range !== undefined &&
+      range.min.length === sizes.length &&
+      sizes.every((size, axis) => size >= (range.min[axis] ?? 0) && size <= (range.max[axis] ?? 0));
+    const count = this.inputs[0]?.profiles.length ?? 1;
+    for (let profile = 0; profile < count; profile++) {
+      if (this.inputs.every((input, i) => fits(input.profiles[profile], dims[i] ?? []))) return profile;
+    }
+    const wrong = this.inputs.findIndex((input, i) => !input.profiles.some((range) => fits(range, dims[i] ?? [])));
+    if (wrong < 0)
+      throw new TrtorchError("mismatch", "no optimization profile of the engine takes these dims together");
+    const { name, profiles } = this.inputs[wrong] as EngineTensor;
+    throw new TrtorchError("mismatch", `input ${name} is [${dims[wrong]}], which the engine was not built for`, {
+      hint: `It takes ${profiles.map(({ min, max }) => `[${min}] to [${max}]`).join(", or ")}.`,
+    });
+  }
+}
+
+function toBytes(input: EngineTensor, value: Tensor): { name: string; dims: readonly number[]; data: Uint8Array } {
+  const dtype = scalarTypeOf(input.type);
+  const same = value.dtype === dtype ? value : Tensor.of(dtype, value.sizes, value.toNumbers());
+  return { name: input.name, dims: value.sizes, data: same.contiguousBytes() };
+}
+
+function toTensors(outputs: NativeExecution["outputs"]): Record<string, Tensor> {
+  return Object.fromEntries(
+    outputs.map(({ name, type, dims, data }) => [
+      name,
+      Tensor.from(scalarTypeOf(DATA_TYPES[type] as DataType), dims, data),
+    ]),
+  );
+}
