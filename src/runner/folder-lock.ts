@@ -70,14 +70,16 @@ export async function lockFolder(directory: string, options: FolderLockOptions):
   }
 
   let beat = 0;
+  let beating: Promise<void> = Promise.resolve();
   const timer = setInterval(() => {
     // A missed beat does no harm: others wait for many.
-    writeFileAtomic(file, JSON.stringify({ ...me, beat: ++beat })).catch(() => {});
+    beating = beating.then(() => writeFileAtomic(file, JSON.stringify({ ...me, beat: ++beat }))).catch(() => {});
   }, BEAT);
   timer.unref();
   return {
     async release() {
       clearInterval(timer);
+      await beating;
       await guarded(directory, async () => {
         if ((await readOwner(file))?.id === me.id) await rm(file, { force: true });
       });

@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { Config } from "../../config/config.js";
+import { nearest } from "../../config/diagnostic.js";
 import type { RunEvent } from "../../runner/event.js";
 import { TrtorchError } from "../../util/errors.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
@@ -41,6 +42,7 @@ export function defineBuild(program: Command, context: CliContext, run: Wrap): v
 }
 
 export async function build(models: readonly string[], options: BuildOptions, context: CliContext): Promise<ExitCode> {
+  rejectMistypedCommand(models[0]);
   const config = override(await loadProject(models, options, context), options);
   return runBuild(config, options, context);
 }
@@ -80,6 +82,16 @@ export async function runBuild(config: Config, options: BuildOptions, context: C
     for (const reporter of reporters) await reporter.close();
   }
 }
+
+/** A word that is no file takes the place of a model where the command is the default one. */
+function rejectMistypedCommand(word: string | undefined): void {
+  if (word === undefined || /[./\\]/.test(word)) return;
+  const near = nearest(word, COMMANDS);
+  const hint = near === null ? "`trtorch-build help` shows the commands" : `did you mean "${near}"?`;
+  throw new TrtorchError("usage", `there is no command "${word}"`, { hint });
+}
+
+const COMMANDS = ["build", "plan", "fingerprint", "clean", "cache", "merge", "init", "watch"];
 
 function override(config: Config, options: BuildOptions): Config {
   const { concurrency, onFailure } = options;

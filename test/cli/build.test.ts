@@ -1,0 +1,254 @@
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t from "tap";
+import type { Manifest, SummaryFile } from "../../src/runner/summary.js";
+import { project, readJson, start, tree, trtorch } from "./project.js";
+
+t.setTimeout(240_000);
+
+/** What a run says without what differs from time to time. */
+function steady(text: string, root: string): string {
+  return text
+    .replaceAll(root, "ROOT")
+    .replace(/\d+\.\d s/g, "0.0 s")
+    .replace(/cpu \d/g, "cpu N");
+}
+
+t.test("builds, then has nothing to do, then only what changed", async (t) => {
+  const root = t.testdir({});
+  project(root, ["a", "b"]);
+  const first = await trtorch(root, ["build", "--concurrency", "1"]);
+  t.equal(first.stderr, "");
+  t.equal(first.code, 0);
+  t.equal(
+    steady(first.stdout, root),
+    [
+      "4 jobs, 1 slot",
+      "a/fp32-sm_86: started on cpu N",
+      "[1/4] a/fp32-sm_86: built in 0.0 s, engine 76 B",
+      "a/fp32-sm_89: started on cpu N",
+      "[2/4] a/fp32-sm_89: built in 0.0 s, engine 76 B",
+      "b/fp32-sm_86: started on cpu N",
+      "[3/4] b/fp32-sm_86: built in 0.0 s, engine 76 B",
+      "b/fp32-sm_89: started on cpu N",
+      "[4/4] b/fp32-sm_89: built in 0.0 s, engine 76 B",
+      "4 jobs: 4 built in 0.0 s",
+      "",
+    ].join("\n"),
+  );
+  t.same(tree(join(root, "engines")), [
+    ".trtorch-build/a/fp32-sm_86.json",
+    ".trtorch-build/a/fp32-sm_89.json",
+    ".trtorch-build/b/fp32-sm_86.json",
+    ".trtorch-build/b/fp32-sm_89.json",
+    "a/fp32-sm_86/manifest.json",
+    "a/fp32-sm_86/model.engine",
+    "a/fp32-sm_89/manifest.json",
+    "a/fp32-sm_89/model.engine",
+    "b/fp32-sm_86/manifest.json",
+    "b/fp32-sm_86/model.engine",
+    "b/fp32-sm_89/manifest.json",
+    "b/fp32-sm_89/model.engine",
+    "manifest.json",
+    "summary.json",
+  ]);
+  t.match(readJson<SummaryFile>(root, "engines/summary.json"), { shard: null, summary: { built: 4, failed: 0 } });
+
+  const again = await trtorch(root, []);
+  t.equal(steady(again.stdout, root), "4 jobs, 2 slots\n4 jobs: 4 fresh in 0.0 s\n");
+
+  // Content decides, not times.
+  utimesSync(join(root, "models/a.ts"), new Date(), new Date());
+  t.match((await trtorch(root, [])).stdout, /4 jobs: 4 fresh/);
+
+  writeFileSync(join(root, "models/a.ts"), "other weights");
+  writeFileSync(join(root, "engines/b/fp32-sm_86/model.engine"), "damaged");
+  rmSync(join(root, "engines/b/fp32-sm_89"), { recursive: true });
+  t.equal(
+    (await trtorch(root, ["plan"])).stdout,
+    [
+      "stale  a/fp32-sm_86  model file changed",
+      "stale  a/fp32-sm_89  model file changed",
+      "stale  b/fp32-sm_86  artifact changed since it was written: model.engine",
+      "stale  b/fp32-sm_89  artifact missing: model.engine; artifact missing: manifest.json",
+      "0 fresh, 4 to build",
+      "",
+    ].join("\n"),
+  );
+  const last = await trtorch(root, []);
+  t.match(last.stdout, /4 jobs: 2 built, 2 from the store in/);
+  t.equal(readFileSync(join(root, "engines/b/fp32-sm_86/model.engine"), "utf8").slice(64), "weights of b");
+});
+
+t.test("failures: the other jobs are built, each failure says why, the exit code is 1", async (t) => {
+  const root = t.testdir({});
+  project(root, ["crash-1", "fail-1", "good"]);
+  const { code, stdout } = await trtorch(root, ["build", "--concurrency", "1", "--filter", "*/fp32-sm_86"]);
+  t.equal(code, 1);
+  t.equal(
+    steady(stdout, root),
+    [
+      "3 jobs, 1 slot",
+      "crash-1/fp32-sm_86: started on cpu N",
+      "[1/3] crash-1/fp32-sm_86: failed: the worker process died of SIGSEGV (11): a crash in native code",
+      "  hint: the job's log holds what it wrote before",
+      "  | fake compile of crash-1",
+      "  log: ROOT/.trtorch-build/logs/crash-1/fp32-sm_86.log",
+      "fail-1/fp32-sm_86: started on cpu N",
+      "[2/3] fail-1/fp32-sm_86: failed: the library failed",
+      "  log: ROOT/.trtorch-build/logs/fail-1/fp32-sm_86.log",
+      "good/fp32-sm_86: started on cpu N",
+      "[3/3] good/fp32-sm_86: built in 0.0 s, engine 79 B",
+      "3 jobs: 1 built, 2 failed in 0.0 s",
+      "",
+    ].join("\n"),
+  );
+  t.match(readFileSync(join(root, ".trtorch-build/logs/crash-1/fp32-sm_86.log"), "utf8"), /fake compile of crash-1/);
+  t.match(readJson<SummaryFile>(root, "engines/summary.json").jobs, [
+    { id: "crash-1/fp32-sm_86", status: "failed", error: { code: "library" } },
+    { id: "fail-1/fp32-sm_86", status: "failed", error: { code: "library", message: "the library failed" } },
+    { id: "good/fp32-sm_86", status: "built" },
+  ]);
+});
+
+t.test("a timeout stops a hanging job; retries try again", async (t) => {
+  const root = t.testdir({});
+  project(root, ["hang-1"], "defaults: { timeout: 0.2, retries: 1 }");
+  const { code, stdout } = await trtorch(root, ["--filter", "*-sm_86"]);
+  t.equal(code, 1);
+  t.match(stdout, /hang-1\/fp32-sm_86: attempt 1 failed: timed out after 0 s/);
+  t.match(stdout, /\[1\/1\] hang-1\/fp32-sm_86: failed: timed out after 0 s/);
+});
+
+t.test("a signal: running jobs stop, nothing half is left, 130; a second one kills", async (t) => {
+  for (const [model, signals] of [
+    ["hang-1", 1],
+    ["deaf-1", 2],
+  ] as const) {
+    const root = t.testdir({});
+    project(root, [model, "a", "b"]);
+    const run = start(root, ["--concurrency", "1", "--filter", model, "--filter", "a"]);
+    while (!run.output().includes(`${model}/fp32-sm_86: started`) && run.child.exitCode === null)
+      await new Promise((r) => setTimeout(r, 10));
+    for (let i = 0; i < signals; i++) {
+      run.child.kill(i % 2 === 0 ? "SIGINT" : "SIGTERM");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    const { code, stdout } = await run.finished;
+    t.equal(code, 130);
+    t.match(stdout, /stopping; once more to stop at once/);
+    t.match(stdout, /hang-1|deaf-1/);
+    t.match(stdout, /cancelled in/);
+    t.same(
+      tree(join(root, "engines")).filter((file) => file.includes(".tmp-")),
+      [],
+    );
+  }
+});
+
+t.test("two runs at once on one folder: one waits, nothing is built twice", async (t) => {
+  const root = t.testdir({});
+  project(root, ["slow-1", "slow-2"]);
+  const log = join(root, "builds.log");
+  const [one, two] = await Promise.all([
+    start(root, [], { FAKE_LOG: log }).finished,
+    start(root, [], { FAKE_LOG: log }).finished,
+  ]);
+  t.same([one.code, two.code], [0, 0]);
+  t.equal(readFileSync(log, "utf8").split("\n").length - 1, 4);
+  const waited = [one, two].filter(({ stdout }) =>
+    stdout.includes("waiting for another run on this output folder (process "),
+  );
+  t.equal(waited.length, 1);
+  t.match(waited[0]?.stdout, /4 jobs: 4 fresh/);
+});
+
+t.test("the store brings back what another checkout or an earlier state has built", async (t) => {
+  const root = t.testdir({ one: {}, two: {}, share: {} });
+  for (const checkout of ["one", "two"]) project(join(root, checkout), ["a"], `store: [${join(root, "share")}]`);
+  t.match((await trtorch(join(root, "one"), [])).stdout, /2 jobs: 2 built/);
+  t.match((await trtorch(join(root, "two"), [])).stdout, /2 jobs: 2 from the store/);
+  t.same(
+    readFileSync(join(root, "one/engines/manifest.json"), "utf8"),
+    readFileSync(join(root, "two/engines/manifest.json"), "utf8"),
+  );
+
+  rmSync(join(root, "one/engines"), { recursive: true });
+  t.match((await trtorch(join(root, "one"), [])).stdout, /2 jobs: 2 from the store/);
+  t.match((await trtorch(join(root, "one"), ["--force"])).stdout, /2 jobs: 2 built/);
+
+  t.match((await trtorch(join(root, "one"), ["cache"])).stdout, /^\.trtorch-build\/store: 2 entries, \d+ B\n$/);
+  t.match(
+    (await trtorch(join(root, "one"), ["cache", "prune", "--max-size", "0"])).stdout,
+    /removed 2 entries, \d+ B; 0 entries, 0 B stay/,
+  );
+});
+
+t.test("shards build every job once, and merge to what one run makes", async (t) => {
+  const root = t.testdir({ whole: {}, parts: {} });
+  const models = ["a", "b", "c"];
+  project(join(root, "whole"), models);
+  project(join(root, "parts"), models);
+  t.equal((await trtorch(join(root, "whole"), [])).code, 0);
+  const ids: string[] = [];
+  for (const shard of ["1/2", "2/2"]) {
+    const out = `part-${shard[0]}`;
+    t.equal((await trtorch(join(root, "parts"), ["--shard", shard, "-o", out])).code, 0);
+    ids.push(...readJson<SummaryFile>(root, "parts", out, "summary.json").jobs.map((job) => job.id));
+  }
+  t.equal(ids.length, 6);
+  t.equal(new Set(ids).size, 6);
+  const half = await trtorch(join(root, "parts"), ["merge", "part-1", "-o", "half"]);
+  t.equal(half.code, 1);
+  t.match(half.stdout, /3 jobs of 6 in half\nin no shard: /);
+  const merged = await trtorch(join(root, "parts"), ["merge", "part-1", "part-2", "-o", "engines"]);
+  t.equal(merged.stdout, "6 jobs of 6 in engines\n");
+  t.equal(merged.code, 0);
+  t.same(
+    readJson<Manifest>(root, "parts/engines/manifest.json"),
+    readJson<Manifest>(root, "whole/engines/manifest.json"),
+  );
+  t.match((await trtorch(join(root, "parts"), [])).stdout, /6 jobs: 6 fresh/, "and a build has nothing to do there");
+});
+
+t.test("clean removes what was built and nothing else", async (t) => {
+  const root = t.testdir({});
+  project(root, ["a"]);
+  await trtorch(root, []);
+  appendFileSync(join(root, "engines/a/mine.txt"), "mine");
+  t.equal((await trtorch(root, ["clean"])).stdout, "removed the artifacts of 2 jobs from engines\n");
+  t.same(tree(join(root, "engines")), ["a/mine.txt"]);
+  t.equal(
+    (await trtorch(root, ["clean", "--cache"])).stdout,
+    "removed the artifacts of 0 jobs from engines and .trtorch-build\n",
+  );
+  t.same(tree(root), ["engines/a/mine.txt", "models/a.ts", "trtorch.config.yaml"]);
+});
+
+t.test("usage: exit code 2, one clear line", async (t) => {
+  const root = t.testdir({});
+  project(root, ["a"]);
+  const cases: readonly [string[], string][] = [
+    [["--filter", "nothing"], "error: no job matches nothing\n  hint: the models are a\n"],
+    [["--shard", "3/2"], 'error: "3/2" is no shard\n  hint: --shard 2/4 is the second of four\n'],
+    [
+      ["--reporter", "xml"],
+      'error: there is no reporter "xml"\n  hint: the reporters are tty, plain, json, github, junit=FILE\n',
+    ],
+    [
+      ["--precision", "fp16"],
+      "error: --precision belongs to models named on the command line\n  hint: name a model file too, or write the option into the config\n",
+    ],
+    [["--frobnicate"], "error: unknown option '--frobnicate'\n(`trtorch-build help` shows the commands)\n"],
+    [["biuld"], 'error: there is no command "biuld"\n  hint: did you mean "build"?\n'],
+  ];
+  for (const [args, stderr] of cases) {
+    const result = await trtorch(root, args);
+    t.same([result.code, result.stdout, result.stderr], [2, "", stderr]);
+  }
+  const empty = mkdtempSync(join(tmpdir(), "trtorch-"));
+  t.teardown(() => rmSync(empty, { recursive: true }));
+  const nowhere = await trtorch(empty, ["plan", "--json"]);
+  t.match(JSON.parse(nowhere.stdout), { error: { code: "usage" } });
+});

@@ -1,0 +1,96 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { CliContext } from "../../src/cli/context.js";
+import { main } from "../../src/cli/main.js";
+import { fakeContext } from "./fake-context.js";
+
+const PROGRAM = fileURLToPath(new URL("./fake-program.ts", import.meta.url));
+const TSX = import.meta.resolve("tsx");
+
+export interface Finished {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Starts the command line as a process, in a folder. */
+export function start(cwd: string, args: readonly string[], env: Record<string, string> = {}) {
+  const child: ChildProcess = spawn(process.execPath, ["--import", TSX, PROGRAM, ...args], {
+    cwd,
+    env: { ...process.env, CI: "1", GITHUB_ACTIONS: "", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let stdout = "";
+  let stderr = "";
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+  });
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  const finished = new Promise<Finished>((resolve) => {
+    child.on("close", (code, signal) => resolve({ code, signal, stdout, stderr }));
+  });
+  return { child, finished, output: () => stdout };
+}
+
+/** Runs the command line in this process, in a folder. */
+export async function trtorch(
+  cwd: string,
+  args: readonly string[],
+  changes: Partial<CliContext> = {},
+): Promise<Finished> {
+  let stdout = "";
+  let stderr = "";
+  const context = fakeContext({
+    cwd,
+    stdout: (text) => {
+      stdout += text;
+    },
+    stderr: (text) => {
+      stderr += text;
+    },
+    ...changes,
+  });
+  const code = await main(args, context);
+  return { code, signal: null, stdout, stderr };
+}
+
+export function write(root: string, files: Readonly<Record<string, string>>): void {
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), content);
+  }
+}
+
+/** All files below a folder, relative, sorted. */
+export function tree(root: string): string[] {
+  return readdirSync(root, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
+    .sort();
+}
+
+export function readJson<T>(...path: string[]): T {
+  return JSON.parse(readFileSync(join(...path), "utf8")) as T;
+}
+
+/** A config with that many small models, each for two targets. */
+export function project(root: string, models: readonly string[], options = ""): void {
+  const config = [
+    "version: 1",
+    "backend: tensorrt-rtx",
+    "targets: [sm_86, sm_89]",
+    options,
+    "models:",
+    ...models.map((name) => `  - { name: ${name}, source: models/${name}.ts, inputs: [[1, 3]] }`),
+    "",
+  ];
+  write(root, {
+    "trtorch.config.yaml": config.join("\n"),
+    ...Object.fromEntries(models.map((name) => [`models/${name}.ts`, `weights of ${name}`])),
+  });
+}
