@@ -16,10 +16,10 @@ import { capabilitiesOf, convertModel, lowerModel } from "./worker/convert-model
 import { loadModel } from "./worker/model.js";
 
 export { execute } from "./backends/onnx/runtime.js";
-export { convert, type ConversionResult, type ConvertOptions, UnsupportedOperatorError } from "./conversion/convert.js";
 export { ConversionContext } from "./conversion/context.js";
-export * as operands from "./conversion/operands.js";
+export { type ConversionResult, type ConvertOptions, convert, UnsupportedOperatorError } from "./conversion/convert.js";
 export { defaultRegistry } from "./conversion/default-registry.js";
+export * as operands from "./conversion/operands.js";
 export { type Converter, converter, evaluator, nodeEvaluator, Registry } from "./conversion/registry.js";
 export { type IValue, Scalar, TensorValue } from "./conversion/values.js";
 export type { Graph, Node, Value } from "./ir/graph.js";
@@ -169,7 +169,10 @@ function registryWith(converters: readonly Converter[] = []): Registry {
   return defaultRegistry().register(...converters);
 }
 
-function settle(options: Pick<CompileOptions, "inputs" | "method">): { method: string; inputs: readonly JobInput[] | null } {
+function settle(options: Pick<CompileOptions, "inputs" | "method">): {
+  method: string;
+  inputs: readonly JobInput[] | null;
+} {
   return { method: options.method ?? "forward", inputs: options.inputs?.map(toJobInput) ?? null };
 }
 

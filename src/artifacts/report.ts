@@ -1,6 +1,6 @@
 import type { ConvertedNode } from "../conversion/convert.js";
 import type { Registry } from "../conversion/registry.js";
-import { constantOf, type Graph, type Node, allNodes } from "../ir/graph.js";
+import { allNodes, constantOf, type Graph, type Node } from "../ir/graph.js";
 import { operatorName } from "../ir/schema.js";
 import { Tensor } from "../ir/tensor.js";
 import type { Removal } from "../lowering/report.js";
@@ -40,7 +40,12 @@ export interface SupportReport {
   readonly problem: string | null;
   readonly operators: readonly OperatorReport[];
   /** What lowering took out, pass by pass. */
-  readonly removed: readonly { readonly pass: string; readonly kind: string; readonly count: number; readonly details: readonly string[] }[];
+  readonly removed: readonly {
+    readonly pass: string;
+    readonly kind: string;
+    readonly count: number;
+    readonly details: readonly string[];
+  }[];
   /** Constant tensors of the method: their number and elements. */
   readonly parameters: { readonly tensors: number; readonly elements: number };
   readonly inputs: readonly BindingReport[];
@@ -113,7 +118,9 @@ export function makeReport(input: ReportInput): SupportReport {
 
 function placesOf(node: Node): string[] {
   const range = node.sourceRange;
-  return range === undefined ? [] : [formatLocation({ file: range.file, ...(range.line > 0 ? { line: range.line } : {}) })];
+  return range === undefined
+    ? []
+    : [formatLocation({ file: range.file, ...(range.line > 0 ? { line: range.line } : {}) })];
 }
 
 function bindingOf(tensor: Network["inputs"][number]): BindingReport {
@@ -138,9 +145,14 @@ export function renderMarkdown(report: SupportReport): string {
   const missing = report.operators.filter((row) => row.handledBy === null);
   if (report.supported) lines.push("TensorRT runs all of this method.", "");
   else {
-    lines.push(report.problem === null ? "**Not supported as it is.**" : `**Not supported as it is:** ${report.problem}`, "");
+    lines.push(
+      report.problem === null ? "**Not supported as it is.**" : `**Not supported as it is:** ${report.problem}`,
+      "",
+    );
     for (const row of missing) {
-      lines.push(`- \`${row.operator}\` (${row.count}×) has no converter${row.sources.length > 0 ? `: ${row.sources.join(", ")}` : ""}`);
+      lines.push(
+        `- \`${row.operator}\` (${row.count}×) has no converter${row.sources.length > 0 ? `: ${row.sources.join(", ")}` : ""}`,
+      );
     }
     if (missing.length > 0) lines.push("");
   }
@@ -158,7 +170,8 @@ export function renderMarkdown(report: SupportReport): string {
     "|---|---:|---|---:|---|",
   );
   for (const row of report.operators) {
-    const by = row.handledBy === null ? "**nobody**" : `${row.handledBy}${row.origin === null ? "" : ` \`${row.origin}\``}`;
+    const by =
+      row.handledBy === null ? "**nobody**" : `${row.handledBy}${row.origin === null ? "" : ` \`${row.origin}\``}`;
     lines.push(`| \`${row.operator}\` | ${row.count} | ${by} | ${row.layers ?? ""} | ${shorten(row.sources)} |`);
   }
   if (Object.keys(report.layers).length > 0) {
@@ -168,7 +181,9 @@ export function renderMarkdown(report: SupportReport): string {
   if (report.removed.length > 0) {
     lines.push("", "Removed by lowering:", "", "| pass | what | count | details |", "|---|---|---:|---|");
     for (const { pass, kind, count, details } of report.removed) {
-      lines.push(`| ${pass} | \`${kind}\` | ${count} | ${details.join("; ").replaceAll("|", "\\|").replaceAll("\n", " ")} |`);
+      lines.push(
+        `| ${pass} | \`${kind}\` | ${count} | ${details.join("; ").replaceAll("|", "\\|").replaceAll("\n", " ")} |`,
+      );
     }
   }
   return `${lines.join("\n")}\n`;

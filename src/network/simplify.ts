@@ -26,7 +26,8 @@ export function foldConstants(network: Network): void {
   };
   for (const layer of [...network.layers]) {
     // Layers whose own value is constant disappear with their last use.
-    if (layer.outputs.length === 1 && layer.scope === undefined && constantOf(layer.outputs[0] as ITensor) !== null) continue;
+    if (layer.outputs.length === 1 && layer.scope === undefined && constantOf(layer.outputs[0] as ITensor) !== null)
+      continue;
     layer.inputs.forEach((input, i) => {
       const replacement = input === null ? undefined : replacementOf(input);
       if (replacement !== undefined) (layer.inputs as (ITensor | null)[])[i] = replacement;

@@ -4,14 +4,14 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import { makeReport, renderMarkdown, type SupportReport } from "../artifacts/report.js";
 import type { Network } from "../network/network.js";
-import { networkKey, type ProgramRange, toProgram } from "../network/program.js";
 import { applyPrecision } from "../network/precision.js";
+import { networkKey, type ProgramRange, toProgram } from "../network/program.js";
 import type { ArtifactFile, ArtifactKind, Job, JobPhase, JobResult, OutputComparison } from "../plan/job.js";
-import { mergeTimingCache, readTimingCache, timingCachePath } from "../runner/timing-cache.js";
 import { Store, type StoreKey } from "../runner/store.js";
+import { mergeTimingCache, readTimingCache, timingCachePath } from "../runner/timing-cache.js";
 import { publishDirectory, stageDirectory } from "../util/atomic-write.js";
 import { TrtorchError } from "../util/errors.js";
-import { capabilitiesOf, convertModel, type ConvertedModel } from "./convert-model.js";
+import { type ConvertedModel, capabilitiesOf, convertModel } from "./convert-model.js";
 import { loadRegistry } from "./custom-converters.js";
 import { compareWithGolden } from "./golden.js";
 import { loadModel } from "./model.js";
@@ -61,12 +61,16 @@ class JobRun {
     );
     for (const warning of network.warnings) this.#context.emit({ type: "warning", message: warning });
     const comparison =
-      job.golden === null ? null : await this.#phase("verify", () => compareWithGolden(network.network, job.golden as string, job.tolerance));
+      job.golden === null
+        ? null
+        : await this.#phase("verify", () => compareWithGolden(network.network, job.golden as string, job.tolerance));
     const failed = comparison?.find((output) => !output.passed);
     if (failed !== undefined) throw goldenMismatch(job, failed);
     const key = this.#networkKey(network.network);
     const built = await this.#phase("build", () => this.#build(network.network, key));
-    const artifacts = await this.#phase("write", () => this.#write(model, report, network.network, built, key, comparison));
+    const artifacts = await this.#phase("write", () =>
+      this.#write(model, report, network.network, built, key, comparison),
+    );
     return {
       artifacts,
       networkKey: key,
@@ -102,7 +106,9 @@ class JobRun {
     const device = target.kind === "device" ? this.#context.device : null;
     return createHash("sha256")
       .update(networkKey(toProgram(network)))
-      .update(JSON.stringify([backend, target, settings, device && [device.name, device.major, device.minor, device.driver]]))
+      .update(
+        JSON.stringify([backend, target, settings, device && [device.name, device.major, device.minor, device.driver]]),
+      )
       .digest("hex");
   }
 
@@ -112,7 +118,8 @@ class JobRun {
     const { buildEngine, findLibrary, libraryVersion } = await import("../backends/tensorrt/index.js");
     const flavour = job.backend === "tensorrt-rtx" ? "rtx" : await chooseFlavour();
     const library = { name: flavour === "rtx" ? "TensorRT-RTX" : "TensorRT", version: await libraryVersion(flavour) };
-    const store = job.store === null ? null : new Store(job.store, (message) => this.#context.emit({ type: "warning", message }));
+    const store =
+      job.store === null ? null : new Store(job.store, (message) => this.#context.emit({ type: "warning", message }));
     const storeKey: StoreKey = `network-${createHash("sha256").update(`${key} ${library.name} ${library.version}`).digest("hex")}`;
     const known = await store?.get(storeKey);
     const content = known ? await store?.read(known, "engine") : null;
@@ -175,7 +182,17 @@ class JobRun {
       await add("report", "report.md", renderMarkdown(report));
     }
     void model;
-    const manifest = { version: 1, id: job.id, model: job.model, method: job.method, precision: job.precision, target: job.target.name, networkKey: key, library: built.library, artifacts };
+    const manifest = {
+      version: 1,
+      id: job.id,
+      model: job.model,
+      method: job.method,
+      precision: job.precision,
+      target: job.target.name,
+      networkKey: key,
+      library: built.library,
+      artifacts,
+    };
     await add("manifest", "manifest.json", `${JSON.stringify(manifest, null, 2)}\n`);
     await publishDirectory(staged, final);
     return artifacts;

@@ -40,7 +40,10 @@ export interface ConvertedModel extends LoweredModel {
 }
 
 /** Inlines, freezes and simplifies a method, and settles what its inputs are. */
-export function lowerModel(program: Program, options: Omit<ConvertModelOptions, "capabilities" | "registry">): LoweredModel {
+export function lowerModel(
+  program: Program,
+  options: Omit<ConvertModelOptions, "capabilities" | "registry">,
+): LoweredModel {
   if (!program.methodNames.includes(options.method)) {
     throw new TrtorchError("config", `${program.file} has no method "${options.method}"`, {
       hint: `It has ${program.methodNames.join(", ")}.`,

@@ -2,8 +2,8 @@ import { fileURLToPath } from "node:url";
 import { createJiti } from "jiti";
 import { defaultRegistry } from "../conversion/default-registry.js";
 import { isConverter, type Registry } from "../conversion/registry.js";
-import { findSchemas, registerSchema } from "../torchscript/schemas.js";
 import { printSchema } from "../ir/schema.js";
+import { findSchemas, registerSchema } from "../torchscript/schemas.js";
 import { TrtorchError } from "../util/errors.js";
 
 /**
@@ -15,18 +15,27 @@ export async function loadRegistry(files: readonly string[]): Promise<Registry> 
   const registry = defaultRegistry();
   if (files.length === 0) return registry;
   const jiti = createJiti(import.meta.url, {
-    alias: { "trtorch-build": fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "../index.ts" : "../index.js", import.meta.url)) },
+    alias: {
+      "trtorch-build": fileURLToPath(
+        new URL(import.meta.url.endsWith(".ts") ? "../index.ts" : "../index.js", import.meta.url),
+      ),
+    },
   });
   for (const file of files) {
     const module = await jiti.import<Record<string, unknown>>(file).catch((cause: unknown) => {
-      throw new TrtorchError("config", `cannot load converters from ${file}: ${cause instanceof Error ? cause.message : String(cause)}`, {
-        location: { file },
-        cause,
-      });
+      throw new TrtorchError(
+        "config",
+        `cannot load converters from ${file}: ${cause instanceof Error ? cause.message : String(cause)}`,
+        {
+          location: { file },
+          cause,
+        },
+      );
     });
     registry.registerModule(module, file);
     for (const exported of Object.values(module).flat()) {
-      if (isConverter(exported) && findSchemas(exported.schema.name).length === 0) registerSchema(printSchema(exported.schema));
+      if (isConverter(exported) && findSchemas(exported.schema.name).length === 0)
+        registerSchema(printSchema(exported.schema));
     }
   }
   return registry;

@@ -36,7 +36,10 @@ function entry(recorded: ReadonlyMap<string, Tensor>, file: string, name: string
 export function compare(name: string, actual: Tensor, expected: Tensor, tolerance: Tolerance): OutputComparison {
   const [a, b] = [actual.toNumbers(), expected.toNumbers()];
   if (actual.sizes.join() !== expected.sizes.join()) {
-    throw new TrtorchError("mismatch", `${name} is [${actual.sizes.join(", ")}], recorded is [${expected.sizes.join(", ")}]`);
+    throw new TrtorchError(
+      "mismatch",
+      `${name} is [${actual.sizes.join(", ")}], recorded is [${expected.sizes.join(", ")}]`,
+    );
   }
   let [maxAbsError, sum, maxAbsReference, dot, aa, bb] = [0, 0, 0, 0, 0, 0];
   for (let i = 0; i < a.length; i++) {

@@ -1,8 +1,8 @@
+import { exportedProgram } from "../exported/index.js";
 import type { Graph, Value } from "../ir/graph.js";
 import type { DimRange, InputSpec } from "../ir/input-spec.js";
 import type { Program } from "../ir/module.js";
 import type { ScalarType } from "../ir/scalar-type.js";
-import { exportedProgram } from "../exported/index.js";
 import type { JobInput } from "../plan/job.js";
 import { Archive } from "../torchscript/archive.js";
 import { readTorchScript } from "../torchscript/index.js";
@@ -48,7 +48,9 @@ export function resolveInputs(
 }
 
 function fromConfig(graph: Graph, given: readonly JobInput[]): InputSpec[] {
-  const tensors = graph.inputs.filter((input) => input.type.kind !== "ClassType" && input.type.kind !== "InterfaceType");
+  const tensors = graph.inputs.filter(
+    (input) => input.type.kind !== "ClassType" && input.type.kind !== "InterfaceType",
+  );
   // Without a one-to-one correspondence (tuples of tensors, optional ones left out) only positions are left.
   const byPosition = (i: number): Value | undefined => {
     const input = tensors[i];
@@ -73,7 +75,8 @@ const INDEX_ARGUMENTS: Readonly<Record<string, number>> = {
 };
 
 /** Operators behind which a tensor still has its dtype. */
-const KEEPS_DTYPE = /^aten::(view|reshape|flatten|squeeze|unsqueeze|contiguous|slice|select|permute|transpose|clone|expand)$/;
+const KEEPS_DTYPE =
+  /^aten::(view|reshape|flatten|squeeze|unsqueeze|contiguous|slice|select|permute|transpose|clone|expand)$/;
 
 /** A TorchScript file gives no dtypes: ids that look something up are int64, all else float32. */
 function inferDtype(value: Value): ScalarType {
@@ -95,7 +98,10 @@ function merge(file: string, declared: readonly InputSpec[], given: readonly Job
   return declared.map((spec, i) => {
     const input = given.find(({ name }) => name === spec.name) ?? (given[i] as JobInput);
     if (input.dtype !== null && input.dtype !== spec.dtype) {
-      throw new TrtorchError("config", `input "${spec.name}" was exported as ${spec.dtype}, the config says ${input.dtype}`);
+      throw new TrtorchError(
+        "config",
+        `input "${spec.name}" was exported as ${spec.dtype}, the config says ${input.dtype}`,
+      );
     }
     if (input.dims.length !== spec.dims.length) {
       throw new TrtorchError(
@@ -108,7 +114,10 @@ function merge(file: string, declared: readonly InputSpec[], given: readonly Job
       if (typeof dim === "number" || dim.symbol === undefined) return narrowed;
       const known = symbols.get(dim.symbol);
       if (known !== undefined && JSON.stringify(known) !== JSON.stringify(narrowed)) {
-        throw new TrtorchError("config", `input "${spec.name}": dim ${axis} is ${dim.symbol}, which another input gives other sizes`);
+        throw new TrtorchError(
+          "config",
+          `input "${spec.name}": dim ${axis} is ${dim.symbol}, which another input gives other sizes`,
+        );
       }
       symbols.set(dim.symbol, narrowed);
       return narrowed;
@@ -122,10 +131,16 @@ function narrow(name: string, axis: number, dim: number | DimRange, asked: numbe
   const bounds = typeof dim === "number" ? { min: dim, max: dim } : dim;
   if (range.min < bounds.min || range.max > bounds.max) {
     const constraint =
-      typeof dim === "number" ? `exported with the fixed size ${dim}` : `exported with ${dim.min} <= ${dim.symbol ?? "size"} <= ${dim.max}`;
-    throw new TrtorchError("config", `input "${name}": dim ${axis} was ${constraint}, the config asks for ${range.min}..${range.max}`, {
-      hint: "Export the program again with dynamic_shapes that allow these sizes.",
-    });
+      typeof dim === "number"
+        ? `exported with the fixed size ${dim}`
+        : `exported with ${dim.min} <= ${dim.symbol ?? "size"} <= ${dim.max}`;
+    throw new TrtorchError(
+      "config",
+      `input "${name}": dim ${axis} was ${constraint}, the config asks for ${range.min}..${range.max}`,
+      {
+        hint: "Export the program again with dynamic_shapes that allow these sizes.",
+      },
+    );
   }
   if (range.min === range.max) return range.min;
   return typeof dim === "number" || dim.symbol === undefined ? range : { ...range, symbol: dim.symbol };

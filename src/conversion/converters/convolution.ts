@@ -1,4 +1,5 @@
-import type { ITensor } from "../../network/layers.js";
+import { constantOf } from "../../network/fold.js";
+import type { ITensor, Weights } from "../../network/layers.js";
 import type { Dim } from "../../network/symbolic.js";
 import { add } from "../../network/symbolic.js";
 import type { ConversionContext } from "../context.js";
@@ -52,15 +53,17 @@ function convolution(ctx: ConversionContext, args: ConvolutionArguments): ITenso
   const [out, perGroup] = args.weight.dims as number[] as [number, number];
   const nbOutputMaps = args.transposed ? perGroup * args.groups : out;
   const kernelDims = [out, perGroup, ...kernelSize];
-  const kernel = weights === null ? reshape(ctx, args.weight.tensor, kernelDims) : { ...weights, dims: kernelDims };
+  let kernel: ITensor | Weights =
+    weights === null ? reshape(ctx, args.weight.tensor, kernelDims) : { ...weights, dims: kernelDims };
   const constantBias = args.bias === null ? null : args.bias.weights;
-  const options = { strideNd: stride, prePadding: padding, dilationNd: dilation, nbGroups: args.groups };
+  const options = { strideNd: stride, prePadding: padding, nbGroups: args.groups };
 
   let y: ITensor;
   let bias = constantBias;
   if (!args.transposed) {
-    y = network.addConvolutionNd(x, nbOutputMaps, kernelSize, kernel, bias, options);
+    y = network.addConvolutionNd(x, nbOutputMaps, kernelSize, kernel, bias, { ...options, dilationNd: dilation });
   } else {
+    if (dilation.some((step) => step !== 1)) [kernel, kernelSize] = stretchKernel(ctx, kernel, kernelSize, dilation);
     const postPadding = padding.map((pad, i) => pad - (outputPadding[i] as number));
     const missing = postPadding.map((pad) => Math.max(-pad, 0));
     // Output padding beyond the padding reaches where no input contributes: zeros, and the bias on top of them.
@@ -88,6 +91,35 @@ function convolution(ctx: ConversionContext, args: ConvolutionArguments): ITenso
   }
   if (flat) y = reshape(ctx, y, [...y.dims.slice(0, 2), ...y.dims.slice(3)]);
   return unbatched ? reshape(ctx, y, y.dims.slice(1)) : y;
+}
+
+/** TensorRT-RTX has no kernels for dilated transposed convolutions: the same kernel with zeros in between is not dilated. */
+function stretchKernel(
+  ctx: ConversionContext,
+  kernel: ITensor | Weights,
+  kernelSize: readonly number[],
+  dilation: readonly number[],
+): [ITensor | Weights, number[]] {
+  const { network } = ctx;
+  let stretched = "id" in kernel ? kernel : network.addConstant(kernel);
+  const zero = ctx.constant(stretched.type, [], [0]);
+  kernelSize.forEach((size, i) => {
+    const step = dilation[i] as number;
+    if (step === 1 || size === 1) return;
+    const axis = i + 2;
+    const dims = stretched.dims as readonly number[];
+    // [.., size, ..] to [.., size, 1, ..], padded behind to [.., size, step, ..], flattened, its last zeros cut off.
+    const column = reshape(ctx, stretched, [...dims.slice(0, axis + 1), 1, ...dims.slice(axis + 1)]);
+    const padded = column.dims.map((dim, at) => (at === axis + 1 ? step : dim));
+    const origin = padded.map(() => 0);
+    const ones = padded.map(() => 1);
+    const spread = network.addSlice(column, origin, padded, ones, "kFILL", zero);
+    const flat = reshape(ctx, spread, [...dims.slice(0, axis), size * step, ...dims.slice(axis + 1)]);
+    const cut = flat.dims.map((dim, at) => (at === axis ? step * (size - 1) + 1 : dim));
+    stretched = network.addSlice(flat, origin.slice(1), cut, ones.slice(1));
+  });
+  const size = stretched.dims.slice(2) as number[];
+  return [constantOf(stretched) ?? stretched, size];
 }
 
 /** `padding="same"`: the odd element goes behind. */
