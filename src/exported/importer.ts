@@ -283,7 +283,7 @@ export class GraphImporter {
     }
   }
 
-  /** The values of an output of a graph: none of a None, several of a list. */
+  /** The values of an output of a graph: null for None, several of a list. */
   outputValues(frame: Frame, output: Argument): (Value | null)[] {
     const argument = untag(output);
     if (argument.tag === "as_none") return [null];
@@ -372,14 +372,13 @@ export class GraphImporter {
         );
       }
     }
+    const dtype = this.#autocastDtype(frame, node);
     const inputs = schema.arguments.map((parameter) => {
       const argument = given.get(parameter.name);
-      return argument === undefined
-        ? this.#default(frame, node, schema, parameter)
-        : this.#argument(frame, node, parameter, argument);
+      if (argument === undefined) return this.#default(frame, node, schema, parameter);
+      return this.#argument(frame, node, parameter, argument, dtype);
     });
-    const cast = frame.autocast === undefined ? inputs : this.#autocast(frame, node, inputs);
-    const made = this.append(frame, node, schema.name, cast, []);
+    const made = this.append(frame, node, schema.name, inputs, []);
     made.schema = schema;
     if (node.outputs.every((output) => untag(output).tag.startsWith("as_sym_")) && node.outputs.length > 0) {
       this.#scalarNodes.push(made);
@@ -405,7 +404,13 @@ export class GraphImporter {
     return this.#schemas.get(operator);
   }
 
-  #argument(frame: Frame, node: NodeJson, parameter: Parameter, argument: TaggedArgument): Value {
+  #argument(
+    frame: Frame,
+    node: NodeJson,
+    parameter: Parameter,
+    argument: TaggedArgument,
+    dtype: ScalarType | undefined,
+  ): Value {
     const type = parameter.type.kind === "OptionalType" ? parameter.type.element : parameter.type;
     if (argument.tag === "as_custom_obj" || argument.tag === "as_complex" || argument.tag === "as_graph") {
       const what = { as_custom_obj: "a custom C++ object", as_complex: "a complex number", as_graph: "a subgraph" }[
@@ -413,7 +418,7 @@ export class GraphImporter {
       ];
       this.unsupported(node, `${node.target} takes ${what}, which cannot be compiled`);
     }
-    const elements = this.elements(frame, argument);
+    const elements = this.elements(frame, argument)?.map((value) => this.#cast(frame, node, value, dtype));
     if (elements !== undefined) {
       const element = type.kind === "ListType" ? type.element : (elements[0]?.type ?? TensorType);
       if (element === FloatType) {
@@ -424,7 +429,12 @@ export class GraphImporter {
       }
       return this.append(frame, node, "prim::ListConstruct", elements, [ListType(element)]).output();
     }
-    const value = this.value(frame, argument, type.kind === "ListType" ? type.element : type);
+    const value = this.#cast(
+      frame,
+      node,
+      this.value(frame, argument, type.kind === "ListType" ? type.element : type),
+      dtype,
+    );
     if (value.type === NoneType) return value;
     // One number stands for the whole list: kernel_size=3.
     if (type.kind === "ListType" && parameter.size !== undefined && value.type.kind !== "ListType") {
@@ -469,45 +479,31 @@ export class GraphImporter {
 
   /**
    * Autocast makes operators compute in another dtype without a trace in the graph but the dtypes of their results:
-   * inputs of other floating-point dtypes are cast to that.
+   * the dtype that floating-point inputs are to be cast to, where that is so.
    */
-  #autocast(frame: Frame, node: NodeJson, inputs: readonly Value[]): Value[] {
+  #autocastDtype(frame: Frame, node: NodeJson): ScalarType | undefined {
     const output = untag(node.outputs[0] ?? { as_none: true });
-    const name = output.tag === "as_tensor" ? output.value.name : undefined;
-    const meta = name === undefined ? undefined : frame.json.tensor_values[name];
-    const dtype = meta === undefined ? undefined : dtypeOf(meta.dtype);
-    const casts = /^torch\.ops\.aten\.(?:to|_to_copy|type_as|_autocast_to|copy|copy_)\b/.test(node.target);
-    if (dtype === undefined || casts || (dtype !== frame.autocast && dtype !== "float32")) return [...inputs];
-    const cast = (value: Value): Value => {
-      if (value.type.kind === "ListType" && value.node.kind === "prim::ListConstruct") {
-        value.node.inputs.forEach((input, i) => {
-          value.node.replaceInput(i, castBefore(input, value.node));
-        });
-        return value;
-      }
-      return castBefore(value, undefined);
-    };
-    const castBefore = (value: Value, before: Node | undefined): Value => {
-      const { type } = value;
-      if (type.kind !== "TensorType" || type.dtype === undefined || type.dtype === dtype) return value;
-      if (!isFloatingPoint(type.dtype)) return value;
-      const none = this.constant(frame, null, NoneType);
-      const no = this.constant(frame, false, BoolType);
-      const code = this.constant(frame, scalarTypeCode(dtype), IntType);
-      const made = this.emit(
-        frame,
-        node,
-        "aten::to.dtype",
-        [value, code, no, no, none],
-        [{ kind: "TensorType", dtype }],
-      );
-      if (before !== undefined) {
-        for (const moved of [none.node, no.node, code.node]) if (!isBefore(moved, before)) moved.moveBefore(before);
-        made.moveBefore(before);
-      }
-      return made.output();
-    };
-    return inputs.map(cast);
+    const meta = output.tag === "as_tensor" ? frame.json.tensor_values[output.value.name] : undefined;
+    const converts = /^torch\.ops\.aten\.(?:to|_to_copy|type_as|_autocast_to|copy|copy_)\b/.test(node.target);
+    if (frame.autocast === undefined || meta === undefined || converts) return undefined;
+    const dtype = dtypeOf(meta.dtype);
+    return dtype === frame.autocast || dtype === "float32" ? dtype : undefined;
+  }
+
+  #cast(frame: Frame, node: NodeJson, value: Value, dtype: ScalarType | undefined): Value {
+    const { type } = value;
+    if (dtype === undefined || type.kind !== "TensorType" || type.dtype === undefined) return value;
+    if (type.dtype === dtype || !isFloatingPoint(type.dtype)) return value;
+    const code = this.constant(frame, scalarTypeCode(dtype), IntType);
+    const no = this.constant(frame, false, BoolType);
+    const none = this.constant(frame, null, NoneType);
+    return this.emit(
+      frame,
+      node,
+      "aten::to.dtype",
+      [value, code, no, no, none],
+      [{ kind: "TensorType", dtype }],
+    ).output();
   }
 
   #outputs(frame: Frame, node: NodeJson, made: Node): void {
@@ -570,12 +566,6 @@ function numberType(tag: string): Type {
 
 function scalarType(value: Constant): Type {
   return typeof value === "boolean" ? BoolType : Number.isInteger(value) ? IntType : FloatType;
-}
-
-function isBefore(node: Node, other: Node): boolean {
-  if (node.owningBlock !== other.owningBlock) return true;
-  for (let at: Node | undefined = other; at !== undefined; at = at.previous) if (at === node) return true;
-  return false;
 }
 
 /**
