@@ -334,5 +334,5 @@ t.test("mistakes are told with their line", async (t) => {
     3,
     "    return x",
   );
-  t.throws(() => compile(f("return torch.relu(x, 2)")), { hint: "it takes 1 positional arguments, not 2" });
+  t.throws(() => compile(f("return torch.relu(x, 2)")), { code: "parse", hint: "it takes 1 positional arguments, not 2" });
 });
