@@ -1,19 +1,29 @@
 import * as attention from "./converters/attention.js";
 import * as bitView from "./converters/bit-view.js";
+import * as comparison from "./converters/comparison.js";
 import * as concat from "./converters/concat.js";
 import * as convolution from "./converters/convolution.js";
+import * as diagonal from "./converters/diagonal.js";
+import * as elementWise from "./converters/element-wise.js";
+import * as embedding from "./converters/embedding.js";
 import * as expand from "./converters/expand.js";
+import * as fold from "./converters/fold.js";
 import * as gather from "./converters/gather.js";
+import * as indexPut from "./converters/index-put.js";
 import * as matmul from "./converters/matmul.js";
 import * as nonzero from "./converters/nonzero.js";
 import * as normalization from "./converters/normalization.js";
+import * as pad from "./converters/pad.js";
 import * as permute from "./converters/permute.js";
 import * as pooling from "./converters/pooling.js";
 import * as rearrange from "./converters/rearrange.js";
 import * as recurrent from "./converters/recurrent.js";
 import * as resize from "./converters/resize.js";
+import * as scatter from "./converters/scatter.js";
+import * as scatterView from "./converters/scatter-view.js";
 import * as select from "./converters/select.js";
 import * as split from "./converters/split.js";
+import * as strided from "./converters/strided.js";
 import * as unary from "./converters/unary.js";
 import * as view from "./converters/view.js";
 import * as collection from "./evaluators/collection.js";
@@ -26,7 +36,9 @@ import { Registry } from "./registry.js";
 /** Every module of converters and evaluators that the compiler comes with, by its place under this folder. */
 const MODULES: Readonly<Record<string, Record<string, unknown>>> = {
   "converters/attention": attention,
+  "converters/comparison": comparison,
   "converters/convolution": convolution,
+  "converters/element-wise": elementWise,
   "converters/matmul": matmul,
   "converters/normalization": normalization,
   "converters/pooling": pooling,
@@ -48,6 +60,14 @@ const MODULES: Readonly<Record<string, Record<string, unknown>>> = {
   "converters/rearrange": rearrange,
   "converters/gather": gather,
   "converters/nonzero": nonzero,
+  "converters/scatter": scatter,
+  "converters/index-put": indexPut,
+  "converters/scatter-view": scatterView,
+  "converters/diagonal": diagonal,
+  "converters/embedding": embedding,
+  "converters/pad": pad,
+  "converters/fold": fold,
+  "converters/strided": strided,
 };
 
 /** A registry with all built-in converters and evaluators; registering more, or others in their place, is up to the caller. */

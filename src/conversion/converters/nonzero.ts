@@ -12,10 +12,8 @@ const LIMITS = { limits: "Of values known only at run time not for TensorRT-RTX,
 
 /** `[count, rank]` int64. */
 function places(ctx: ConversionContext, self: TensorValue): TensorValue {
-  if (self.dims.length === 0) {
-    const found = nonZero(ctx, viewed(ctx, self, [1]));
-    return ctx.tensorValue(reshape(ctx, sliceAxis(ctx, found, 0, 0, 0), [found.dims[1] as Dim, 0]));
-  }
+  if (self.dims.length === 0)
+    return ctx.tensorValue(sliceAxis(ctx, places(ctx, viewed(ctx, self, [1])).tensor, 1, 0, 0));
   return ctx.tensorValue(ctx.network.addShuffle(nonZero(ctx, self), { firstTranspose: [1, 0] }));
 }
 
