@@ -5,6 +5,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 #include "element_size.h"
@@ -279,20 +280,24 @@ void configure(IBuilderConfig& config, const BuildOptions& options) {
   setComputeCapabilities(config, options.computeCapabilities);
 }
 
-void warn(Task& task, const std::string& line) { emitLines(task)(Severity::kWARNING, line.c_str()); }
-
 /** Attaches a timing cache. One that the library does not accept is dropped with a warning: it only saves time. */
 std::unique_ptr<ITimingCache> attachTimingCache(IBuilderConfig& config, const BuildOptions& options, Task& task) {
+#ifdef TRTORCH_RTX
+  // TensorRT-RTX times nothing while it builds: it takes timing caches and does nothing with them.
+  (void)config, (void)options, (void)task;
+  return nullptr;
+#else
   if (!options.useTimingCache) return nullptr;
   std::unique_ptr<ITimingCache> cache;
   if (!options.timingCache.empty()) {
     cache.reset(config.createTimingCache(options.timingCache.data(), options.timingCache.size()));
     if (cache != nullptr && config.setTimingCache(*cache, false)) return cache;
-    warn(task, "the timing cache is damaged, or of another GPU or library: dropped, and made anew");
+    emitLines(task)(Severity::kWARNING, "the timing cache is damaged, or of another GPU or library: it is made anew");
   }
   cache.reset(config.createTimingCache(nullptr, 0));
   if (cache == nullptr || !config.setTimingCache(*cache, false)) return nullptr;
   return cache;
+#endif
 }
 
 Napi::Value hostMemoryToBuffer(Napi::Env env, const std::shared_ptr<IHostMemory>& memory) {
@@ -307,8 +312,29 @@ void throwIfCancelled(const Task& task) {
   if (task.cancelled()) throw Failure("cancelled", "the build was cancelled");
 }
 
+/**
+ * One build at a time in a process: TensorRT-RTX keeps the targets of the build in progress in a global, and on one GPU
+ * builds would disturb each other's timings.
+ */
+class BuildTurn {
+ public:
+  explicit BuildTurn(const Task& task) {
+    while (!mutex().try_lock_for(std::chrono::milliseconds(20))) throwIfCancelled(task);
+  }
+  ~BuildTurn() { mutex().unlock(); }
+  BuildTurn(const BuildTurn&) = delete;
+  BuildTurn& operator=(const BuildTurn&) = delete;
+
+ private:
+  static std::timed_mutex& mutex() {
+    static std::timed_mutex instance;
+    return instance;
+  }
+};
+
 Task::MakeValue runBuild(Task& task, const std::string& path, const Program& program, const BuildOptions& options) {
   const Library& library = Library::open(path);
+  const BuildTurn turn(task);
   LogSink sink(options.logLevel, emitLines(task));
   // Destroyed in reverse: the cache must outlive the builder that used it.
   std::unique_ptr<ITimingCache> cache;

@@ -165,6 +165,13 @@ export function fromNative(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof TrtorchError) return error;
   const { code, hint, log } = error as Error & { code?: ErrorCode; hint?: string; log?: string[] };
   if (code === undefined) return error;
-  const lines = (log ?? []).map((line) => `\n  ${line}`).join("");
-  return new TrtorchError(code, error.message + lines, { hint, cause: error });
+  const lines = code === "cancelled" ? [] : meaningfulLines(log ?? []).map((line) => `\n  ${line}`);
+  return new TrtorchError(code, error.message + lines.join(""), { hint, cause: error });
+}
+
+/** Without repetitions, and without the complaints about a missing driver that TensorRT-RTX makes wherever there is no GPU. */
+function meaningfulLines(log: readonly string[]): readonly string[] {
+  const lines = [...new Set(log)];
+  const others = lines.filter((line) => !/cudaError (35|100)\b/.test(line));
+  return others.length > 0 ? others : lines;
 }

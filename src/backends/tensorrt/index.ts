@@ -40,7 +40,10 @@ export interface EngineOptions {
 
 export interface BuildRequest {
   readonly flavour: Flavour;
-  /** `rtx`: the compute capabilities of one engine, as `sm_86` or 86; empty: the GPU of this machine. */
+  /**
+   * `rtx`: the compute capabilities of one engine, as `sm_86` or 86; empty: left to the library. The full TensorRT builds
+   * for the GPU of this machine, and takes none.
+   */
   readonly targets?: readonly (string | number)[];
   readonly options?: EngineOptions;
   /** The library's file or folder; else it is looked for. */
@@ -87,8 +90,19 @@ export async function buildEngine(network: Network | NetworkProgram, request: Bu
     const name = request.flavour === "rtx" ? "TensorRT-RTX" : "TensorRT";
     return { engine, timingCache, library: { name, version, path }, duration: performance.now() - start };
   } catch (error) {
-    throw fromNative(error);
+    throw explain(fromNative(error), request);
   }
+}
+
+/** Adds what the library's own words do not say. */
+function explain(error: unknown, { flavour, options = {} }: BuildRequest): unknown {
+  const { refit, stripPlan } = options;
+  if (!(error instanceof TrtorchError) || error.code !== "library" || flavour !== "rtx" || !(refit || stripPlan))
+    return error;
+  return new TrtorchError(error.code, error.message, {
+    hint: "With refit or strip_plan, TensorRT-RTX needs a GPU while it builds.",
+    cause: error,
+  });
 }
 
 /** The version of the library that would build, as `1.7.1`. Rejects with `missing-library` where there is none. */
@@ -152,6 +166,7 @@ function nativeOptions({
       }`,
     });
   }
+  if (flavour === "rtx") refuseForRtx(options);
   return {
     // ILogger::Severity has two kinds of errors.
     logLevel: LOG_LEVELS.indexOf(logLevel) + 1,
@@ -172,4 +187,17 @@ function nativeOptions({
     profiles: (options.profiles ?? []).map(({ inputs }) => inputs),
     timingCache: timingCache ?? null,
   };
+}
+
+/** Settings that TensorRT-RTX ignores, or fails on with a missing library. */
+function refuseForRtx(options: EngineOptions): void {
+  const refused = [
+    options.versionCompatible ? "version_compatible" : undefined,
+    (options.hardwareCompatible ?? "none") !== "none" ? "hardware_compatible" : undefined,
+    options.dla ? "dla" : undefined,
+  ].find((name) => name !== undefined);
+  if (refused === undefined) return;
+  throw new TrtorchError("unsupported", `TensorRT-RTX has no ${refused}`, {
+    hint: "Its engines run on every GPU of the targets listed, with the TensorRT-RTX release that built them.",
+  });
 }
