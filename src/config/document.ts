@@ -34,7 +34,8 @@ export function parseYaml(source: TextSource): Result<ConfigDocument, Diagnostic
     const own = node.items.find((pair) => isScalar(pair.key) && String(pair.key.value) === String(key));
     if (own !== undefined) return own;
     for (const pair of node.items) {
-      if (!isScalar(pair.key) || pair.key.value !== "<<") continue;
+      // yaml reads the merge key as a symbol.
+      if (!isScalar(pair.key) || (pair.key.value !== "<<" && typeof pair.key.value !== "symbol")) continue;
       const merged = resolve(pair.value);
       for (const map of isSeq(merged) ? merged.items.map(resolve) : [merged]) {
         const found = findPair(map, key);

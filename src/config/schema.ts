@@ -36,14 +36,16 @@ const dtype = z.enum(keysOf(DTYPE_NAMES)).meta({
 export const input = z
   .union([
     shape,
-    z.strictObject({
-      name: z.string().optional().meta({ description: "The method's own name where none is given." }),
-      dtype: dtype.optional(),
-      shape: shape.optional(),
-      min: staticShape.optional(),
-      opt: staticShape.optional(),
-      max: staticShape.optional(),
-    }),
+    z
+      .strictObject({
+        name: z.string().optional().meta({ description: "The method's own name where none is given." }),
+        dtype: dtype.optional(),
+        shape: shape.optional(),
+        min: staticShape.optional(),
+        opt: staticShape.optional(),
+        max: staticShape.optional(),
+      })
+      .meta({ label: "an input" }),
   ])
   .meta({
     label: "an input",
@@ -66,7 +68,7 @@ const targetName = z
   .meta({ label: "target", known: ["sm_86", "device", "cpu"] });
 
 export const targets = z
-  .array(z.union([targetName, z.array(targetName).min(1)]))
+  .array(z.union([targetName, z.array(targetName).min(1)]).meta({ label: "target", known: ["sm_86", "device", "cpu"] }))
   .min(1)
   .meta({
     label: "a list of targets",

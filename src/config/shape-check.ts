@@ -10,7 +10,12 @@ export function checkShape(schema: z.ZodType, document: ConfigDocument): Diagnos
   if (parsed.success) return [];
   const diagnostics: Diagnostic[] = [];
   for (const issue of parsed.error.issues) report(issue, []);
-  return diagnostics;
+  // An alias repeats the mistakes of what it stands for.
+  const places = new Set<string>();
+  return diagnostics.filter(({ message, span }) => {
+    const place = `${span.offset} ${message}`;
+    return !places.has(place) && places.add(place);
+  });
 
   function report(issue: Issue, base: Path): void {
     const path = [...base, ...(issue.path as (string | number)[])];
@@ -59,9 +64,19 @@ export function checkShape(schema: z.ZodType, document: ConfigDocument): Diagnos
         const meant = issue.errors.find(
           (branch) => !branch.some((inner) => inner.path.length === 0 && inner.code.startsWith("invalid_")),
         );
-        const formatOnly = issue.errors.find((branch) => branch.some((inner) => inner.code === "invalid_format"));
-        if (meant !== undefined) for (const inner of meant) report(inner, path);
-        else if (formatOnly !== undefined) error(`${describe(value)} is not ${label}`, meta?.description ?? null);
+        const inner = issue.errors.flat();
+        const known = meta?.known === undefined ? null : `known: ${meta.known.join(", ")}`;
+        if (meant !== undefined) for (const one of meant) report(one, path);
+        else if (
+          inner.some((one) => one.code === "invalid_type" && one.expected === "int") &&
+          typeof value === "number"
+        )
+          error(`expected a whole number, got ${value}`);
+        else if (inner.some((one) => one.code === "invalid_format"))
+          error(
+            known === null ? `${describe(value)} is not ${label}` : `unknown ${label} ${describe(value)}`,
+            known ?? meta?.description ?? null,
+          );
         else error(`expected ${label}, got ${describe(value)}`, meta?.description ?? null);
         return;
       }
