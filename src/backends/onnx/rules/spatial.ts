@@ -123,16 +123,19 @@ function pool(g: GraphBuilder, a: LayerAttributes["kPOOLING"], data: ITensor, x:
       ? g.op("MaxPool", [x], { ...window, pads })
       : g.op("AveragePool", [x], { ...window, pads, count_include_pad: Number(!a.averageCountExcludesPadding) });
   }
-  // onnxruntime refuses a padding as large as the window, which rounding up may need.
-  const padding = g.ints([0, 0, ...a.prePadding, 0, 0, ...post]);
-  if (a.poolingType === "kMAX") {
-    return g.op("MaxPool", [g.op("Pad", [x, padding, g.scalar(data.type, -Infinity)])], window);
-  }
-  const mean = g.op("AveragePool", [g.op("Pad", [x, padding])], window);
+  // onnxruntime refuses a padding as large as the window, which rounding up may need; and would make one again of a Pad
+  // that stands right before the pooling.
+  const infinity = g.scalar(data.type, Infinity);
+  const padded = (value: string, fill: number): string => {
+    const pads = g.ints([0, 0, ...a.prePadding, 0, 0, ...post]);
+    return g.op("Min", [g.op("Pad", [value, pads, g.scalar(data.type, fill)]), infinity]);
+  };
+  if (a.poolingType === "kMAX") return g.op("MaxPool", [padded(x, -Infinity)], window);
+  const mean = g.op("AveragePool", [padded(x, 0)], window);
   if (!a.averageCountExcludesPadding) return mean;
   const sizes = g.op("Concat", [g.ints([1, 1]), g.op("Shape", [x], { start: -spatial })], { axis: 0 });
   const ones = g.op("Expand", [g.model.constant(data.type, [1, 1], [1]), sizes]);
-  return g.op("Div", [mean, g.op("AveragePool", [g.op("Pad", [ones, padding])], window)]);
+  return g.op("Div", [mean, g.op("AveragePool", [padded(ones, 0)], window)]);
 }
 
 function wide(g: GraphBuilder, tensor: ITensor, value: string): string {
