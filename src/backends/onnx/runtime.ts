@@ -115,8 +115,8 @@ export async function createSession(network: Network, options: SessionOptions = 
   const model = toOnnx(network, { emulateBf16: true });
   const settings: InferenceSession.SessionOptions = {
     executionProviders: ["cpu"],
-    // Warnings are about models, which ours are not to be judged by.
-    logSeverityLevel: 3,
+    // What fails is thrown, and need not be printed too.
+    logSeverityLevel: 4,
     ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
   };
   const refuse = fail("does not accept the network");
