@@ -1,15 +1,32 @@
 import { Command, CommanderError } from "commander";
 import { defineBuild } from "./commands/build.js";
 import { defineCache } from "./commands/cache.js";
+import { defineCheck } from "./commands/check.js";
 import { defineClean } from "./commands/clean.js";
+import { defineDoctor } from "./commands/doctor.js";
 import { defineFingerprint } from "./commands/fingerprint.js";
 import { defineInit } from "./commands/init.js";
 import { defineMerge } from "./commands/merge.js";
 import { definePlan } from "./commands/plan.js";
+import { defineSetup } from "./commands/setup.js";
 import { defineWatch } from "./commands/watch.js";
 import type { CliContext, ExitCode, Wrap } from "./context.js";
 import { reportError } from "./report-error.js";
 import { toolVersion } from "./version.js";
+
+const COMMANDS = [
+  defineBuild,
+  defineCheck,
+  definePlan,
+  defineInit,
+  defineSetup,
+  defineDoctor,
+  defineWatch,
+  defineClean,
+  defineCache,
+  defineMerge,
+  defineFingerprint,
+];
 
 /** Runs one command line, without the program's name; never throws, never ends the process. */
 export async function main(args: readonly string[], context: CliContext): Promise<ExitCode> {
@@ -27,16 +44,7 @@ export async function main(args: readonly string[], context: CliContext): Promis
     .configureOutput({ writeOut: context.stdout, writeErr: context.stderr })
     .showHelpAfterError("(`trtorch-build help` shows the commands)");
   // Subcommands take over what is set before they are made.
-  for (const define of [
-    defineBuild,
-    definePlan,
-    defineFingerprint,
-    defineClean,
-    defineCache,
-    defineMerge,
-    defineInit,
-    defineWatch,
-  ]) {
+  for (const define of COMMANDS) {
     define(program, context, run);
   }
   try {
