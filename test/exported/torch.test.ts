@@ -52,7 +52,7 @@ function runnable(graph: Graph): { ir: string; weights: unknown[] } {
 
 const skip = await skipReason();
 
-t.test("imported graphs compute in PyTorch what the exported programs do", { skip }, async (t) => {
+t.test("imported graphs compute in PyTorch what the exported programs do", { skip, timeout: 600_000 }, async (t) => {
   const directory = t.testdir({});
   await execa(python, [fileURLToPath(new URL("make.py", FIXTURES)), directory, "--complete"]);
   const programs = readdirSync(directory).map((file) => `${directory}/${file}`);
