@@ -50,9 +50,12 @@ function runnable(graph: Graph): { ir: string; weights: unknown[] } {
   return { ir: printGraph(graph, { sourceRanges: false }), weights };
 }
 
+// PyTorch takes its time to make the programs.
+t.setTimeout(600_000);
+
 const skip = await skipReason();
 
-t.test("imported graphs compute in PyTorch what the exported programs do", { skip, timeout: 600_000 }, async (t) => {
+t.test("imported graphs compute in PyTorch what the exported programs do", { skip }, async (t) => {
   const directory = t.testdir({});
   await execa(python, [fileURLToPath(new URL("make.py", FIXTURES)), directory, "--complete"]);
   const programs = readdirSync(directory).map((file) => `${directory}/${file}`);
