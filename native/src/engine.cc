@@ -68,11 +68,7 @@ Engine::Engine(const Library& library, const std::string& device, const void* by
     if (allowHostCode) runtime_->setEngineHostCodeAllowed(true);
     engine_.reset(runtime_->deserializeCudaEngine(bytes, size));
     if (engine_ == nullptr) {
-      Failure failure("library", library.name() + " cannot load this engine on " + deviceName_);
-      failure.hint =
-          "An engine loads with the TensorRT release that built it, on the kind of GPU that it was built for; the library's "
-          "own lines above say what it found.";
-      throw failure;
+      throw Failure("library", library.name() + " cannot load this engine on " + deviceName_);
     }
     execution_.reset(engine_->createExecutionContext());
     if (execution_ == nullptr) throw Failure("library", library.name() + " could not create an execution context");

@@ -16,9 +16,10 @@ import {
 } from "./addon.js";
 import { FLAVOURS, type Flavour } from "./flavour.js";
 import { findLibrary } from "./library.js";
+import { readPlanHeader } from "./plan-header.js";
 
 export interface LoadOptions {
-  /** The TensorRT that built the engine; else each that this machine has is tried. */
+  /** The TensorRT that built the engine; else what the engine itself says. */
   readonly flavour?: Flavour;
   /** The library's file or folder. */
   readonly library?: string;
@@ -67,18 +68,24 @@ export interface BenchResult {
  */
 export async function loadEngine(source: string | Uint8Array, options: LoadOptions = {}): Promise<Engine> {
   const bytes = typeof source === "string" ? mapFile(source) : source;
-  const flavours = options.flavour === undefined ? availableFlavours() : [options.flavour];
+  const header = readPlanHeader(bytes);
+  const flavour = options.flavour ?? header?.flavour;
   const failures: unknown[] = [];
-  for (const flavour of flavours) {
+  for (const tried of flavour === undefined ? availableFlavours() : [flavour]) {
     try {
-      return await load(bytes, flavour, options);
+      return await load(bytes, tried, options);
     } catch (error) {
       failures.push(fromNative(error));
     }
   }
-  if (failures.length === 1) throw failures[0];
-  throw new TrtorchError("library", failures.map((error) => (error as Error).message).join("\n"), {
-    hint: "Each TensorRT of this machine was tried; name the one that built the engine.",
+  const [first] = failures;
+  if (!(first instanceof TrtorchError) || (first.code !== "library" && failures.length === 1)) throw first;
+  throw new TrtorchError(first.code, failures.map((error) => (error as Error).message).join("\n"), {
+    hint:
+      header === undefined
+        ? "The file does not begin as an engine does."
+        : `The engine was built by ${header.product} ${header.version}; it needs that release, and the kind of GPU that it was built for.`,
+    cause: first,
   });
 }
 

@@ -9,9 +9,18 @@ import { findLibrary } from "./library.js";
 
 export type { BuildEvent } from "./addon.js";
 export { discoverDevices, listDevices } from "./addon.js";
-export { Engine, type EngineTensor, type LoadOptions, loadEngine } from "./engine.js";
+export {
+  type BenchOptions,
+  type BenchResult,
+  Engine,
+  type EngineTensor,
+  type ExecuteOptions,
+  type LoadOptions,
+  loadEngine,
+} from "./engine.js";
 export { FLAVOURS, type Flavour } from "./flavour.js";
 export { findLibrary } from "./library.js";
+export { type PlanHeader, readPlanHeader } from "./plan-header.js";
 
 export const LOG_LEVELS = ["error", "warning", "info", "debug"] as const;
 export const HARDWARE_COMPATIBILITY = ["none", "ampere_plus", "same_compute_capability"] as const;

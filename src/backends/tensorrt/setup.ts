@@ -45,9 +45,13 @@ export async function setup({ flavours, onLine = () => {} }: SetupOptions = {}):
   try {
     const wanted = flavours ?? (await defaultFlavours());
     const library = wanted.includes("rtx") ? await installRtxLibrary(onLine) : null;
+    const stamp = await readStamp(join(await buildFolder(), STAMP));
+    const compiled: Headers = stamp.sources === (await sourcesDigest()) ? stamp.headers : {};
     const headers: Headers = {};
-    for (const flavour of wanted)
-      headers[flavour] = (await findHeaders(flavour)) ?? (await fetchHeaders(flavour, onLine));
+    for (const flavour of wanted) {
+      // What was compiled elsewhere and brought here needs no headers.
+      headers[flavour] = (await findHeaders(flavour)) ?? compiled[flavour] ?? (await fetchHeaders(flavour, onLine));
+    }
     const addon = await compileAddon(headers, onLine);
     return { flavours: wanted, library, addon };
   } finally {
@@ -122,18 +126,19 @@ async function pipInstall(args: readonly string[]): Promise<void> {
 /** A folder with NvInfer.h for each flavour to compile. */
 type Headers = Partial<Record<Flavour, string>>;
 
+const STAMP = "setup.json";
+
 /** What the build folder holds: written after compiling, compared before. */
 interface Stamp {
   readonly sources: string;
   readonly headers: Headers;
 }
 
-/** Compiles what is out of date, into the package or, where that is read-only, the cache. */
+/** Compiles what is out of date. */
 async function compileAddon(wanted: Headers, onLine: (line: string) => void): Promise<string> {
-  const [own, cached] = addonBuildFolders();
-  const out = (await isWritable(dirname(own))) ? own : cached;
+  const out = await buildFolder();
   const folder = join(out, "Release");
-  const stampFile = join(out, "setup.json");
+  const stampFile = join(out, STAMP);
   const before = await readStamp(stampFile);
   // Flavours that an earlier setup compiled are kept.
   const headers: Headers = { ...before.headers, ...wanted };
@@ -160,6 +165,12 @@ async function compileAddon(wanted: Headers, onLine: (line: string) => void): Pr
   if (missing !== undefined) throw new TrtorchError("missing-library", `compiling gave no ${missing}`);
   await writeFile(stampFile, JSON.stringify({ sources, headers } satisfies Stamp));
   return folder;
+}
+
+/** In the package or, where that is read-only, the cache. */
+async function buildFolder(): Promise<string> {
+  const [own, cached] = addonBuildFolders();
+  return (await isWritable(dirname(own))) ? own : cached;
 }
 
 async function readStamp(file: string): Promise<Stamp> {
