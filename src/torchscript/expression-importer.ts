@@ -345,6 +345,9 @@ export abstract class ExpressionImporter extends CallImporter {
       case "annotate": {
         need(2);
         const type = this.unit.resolveType(first as Expression, this.source);
+        if (second?.kind === "Call" && second.callee.kind === "Attribute" && second.callee.name === "tolist") {
+          return this.toList(this.value(this.expression(second.callee.object)), type);
+        }
         const result = this.convertTo(type, this.value(this.expression(second as Expression, type), type));
         if (!isSubtype(result.type, type)) this.fail(`a ${printType(result.type)} is no ${printType(type)}`);
         return result;
@@ -397,6 +400,17 @@ export abstract class ExpressionImporter extends CallImporter {
       default:
         return this.unsupported(at, `${name}() here`);
     }
+  }
+
+  /** `annotate(List[float], x.tolist())`: only the annotation says how deep the lists are, and of what. */
+  protected toList(tensor: Value, type: Type): Value {
+    let element = type;
+    let depth = 0;
+    for (; element.kind === "ListType"; depth++) element = element.element;
+    const kind = ["IntType", "FloatType", "BoolType", "ComplexType"].indexOf(element.kind);
+    if (kind < 0) this.fail(`tolist() gives no ${printType(type)}`);
+    const inputs = [tensor, this.constant(depth, IntType), this.constant(kind, IntType)];
+    return this.insert("prim::tolist", inputs, [type]).output();
   }
 
   protected isInstance(value: Value, candidates: Expression): Sugared {

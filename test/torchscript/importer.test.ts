@@ -127,6 +127,12 @@ t.test("implicit conversions", async (t) => {
     "prim::ListConstruct",
     "aten::avg_pool2d",
   ]);
+  t.strictSame(lines(f("return annotate(List[List[float]], x.tolist())", "x: Tensor", "List[List[float]]")), [
+    "%1 : int = prim::Constant[value=2]()",
+    "%2 : int = prim::Constant[value=1]()",
+    "%3 : float[][] = prim::tolist(%x, %1, %2)",
+    "return (%3)",
+  ]);
   t.strictSame(operators(compile(f("return float(x)", "x: float", "float"))), []);
   t.strictSame(operators(compile(f("return int(x)", "x: Tensor", "int"))), ["aten::Int.Tensor"]);
 });
@@ -334,5 +340,8 @@ t.test("mistakes are told with their line", async (t) => {
     3,
     "    return x",
   );
-  t.throws(() => compile(f("return torch.relu(x, 2)")), { code: "parse", hint: "it takes 1 positional arguments, not 2" });
+  t.throws(() => compile(f("return torch.relu(x, 2)")), {
+    code: "parse",
+    hint: "it takes 1 positional arguments, not 2",
+  });
 });
