@@ -264,15 +264,17 @@ export function linspace(
   beta: Value | null,
 ): Value {
   const out = allocate(toType, numel(dims));
-  // In double precision until the sum is complete.
-  const sums = new Float64Array(out.length).fill(alpha.data[0] as number);
-  const strides = stridesOf(dims);
+  // In double precision until the sum is complete; with each axis every number so far becomes a row.
+  let sums = Float64Array.of(alpha.data[0] as number);
   dims.forEach((size, axis) => {
     const step = beta?.data[axis] ?? 0;
-    const stride = strides[axis] as number;
-    for (let i = 0; i < sums.length; i++) sums[i] = (sums[i] as number) + step * (Math.floor(i / stride) % size);
+    const wider = new Float64Array(sums.length * size);
+    for (let i = 0, to = 0; i < sums.length; i++) {
+      for (let j = 0; j < size; j++) wider[to++] = (sums[i] as number) + step * j;
+    }
+    sums = wider;
   });
-  for (let i = 0; i < out.length; i++) out[i] = sums[i] as number;
+  out.set(sums);
   return settle(toType, dims, out);
 }
 

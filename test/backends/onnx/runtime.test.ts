@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
@@ -128,4 +129,28 @@ t.test("what onnxruntime refuses is said with its words", async (t) => {
   network.markOutput(network.addElementWise(x, y, "kSUM"), "z");
   const inputs = { x: Tensor.of("float32", [2], [1, 2]), y: Tensor.of("float32", [3], [1, 2, 3]) };
   await t.rejects(execute(network, inputs), { code: "library", message: /onnxruntime cannot run the network: .*Add/s });
+});
+
+t.test("onnxruntime that is not installed is named, with how to install it", (t) => {
+  const hook = `export async function resolve(name, context, next) {
+    if (name === "onnxruntime-node") throw Object.assign(new Error(name), { code: "ERR_MODULE_NOT_FOUND" });
+    return next(name, context);
+  }`;
+  const hide = `import { register } from "node:module"; register(${JSON.stringify(`data:text/javascript,${encodeURIComponent(hook)}`)});`;
+  const root = new URL("../../../src/", import.meta.url).href;
+  const program = `
+    import { Network } from "${root}network/network.js";
+    import { createSession } from "${root}backends/onnx/runtime.js";
+    createSession(new Network()).catch(({ code, message, hint }) => console.log(JSON.stringify({ code, message, hint })));
+  `;
+  const script = ["--import", "tsx", "--import", `data:text/javascript,${encodeURIComponent(hide)}`];
+  const output = execFileSync(process.execPath, [...script, "--input-type=module", "-e", program], {
+    encoding: "utf8",
+  });
+  t.same(JSON.parse(output), {
+    code: "missing-library",
+    message: "onnxruntime-node is not installed",
+    hint: "Install it beside trtorch-build: npm i onnxruntime-node --ignore-scripts",
+  });
+  t.end();
 });
