@@ -109,12 +109,15 @@ def flatten(value):
     return []
 
 
-def randomize_statistics(model):
-    """Batch norms of an untrained model are no-ops; give them statistics that would show a mistake."""
+def fill_in(model):
+    """An untrained model hides mistakes behind zeros: biases, heads, statistics of batch norms. Give them numbers."""
     for module in model.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
             torch.nn.init.normal_(module.running_mean, 0, 0.1)
             torch.nn.init.uniform_(module.running_var, 0.8, 1.2)
+    for parameter in model.parameters():
+        if not parameter.detach().any():
+            torch.nn.init.normal_(parameter, 0, 0.02)
 
 
 def make(name, out, forms):
@@ -125,7 +128,7 @@ def make(name, out, forms):
         return
     torch.manual_seed(0)
     model, inputs = ZOO[name]()
-    randomize_statistics(model)
+    fill_in(model)
     model.eval()
     grad = torch.enable_grad if name.endswith("_grad") else torch.no_grad
     with grad():

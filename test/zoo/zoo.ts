@@ -1,0 +1,177 @@
+/**
+ * The zoo: whole models made by PyTorch, converted, compared with PyTorch's numbers on the CPU reference, held against
+ * TensorRT-RTX's own dims and types, and built for sm_89. One line a model; exits with 1 when one falls short.
+ *
+ *     TRTORCH_TEST_PYTHON=python3 npm run test:zoo -- [NAME ...] [--forms trace,script] [--folder DIR] [--no-engine]
+ *
+ * Python (PyTorch 2.11, torchvision) makes the models that DIR lacks. `--csv FILE` writes nodes and times as well.
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { execa } from "execa";
+import { createSession } from "../../src/backends/onnx/runtime.js";
+import { buildEngine, describeNetwork } from "../../src/backends/tensorrt/index.js";
+import { defaultRegistry } from "../../src/conversion/default-registry.js";
+import { allNodes } from "../../src/ir/graph.js";
+import type { Tensor } from "../../src/ir/tensor.js";
+import type { Network } from "../../src/network/network.js";
+import { toDims } from "../../src/network/symbolic.js";
+import type { JobInput } from "../../src/plan/job.js";
+import { TrtorchError } from "../../src/util/errors.js";
+import { readNpz } from "../../src/util/npz.js";
+import { type ConvertedModel, capabilitiesOf, convertModel } from "../../src/worker/convert-model.js";
+import { compare } from "../../src/worker/golden.js";
+import { loadModel } from "../../src/worker/model.js";
+
+const TOLERANCE = { rtol: 1e-3, atol: 0 };
+const MIN_COSINE = 0.9999;
+
+interface Row {
+  readonly name: string;
+  readonly form: string;
+  readonly nodes: number;
+  readonly layers: number;
+  readonly convertMs: number;
+  readonly maxError: number;
+  readonly dims: string;
+  readonly engine: string;
+  readonly problem: string | null;
+}
+
+const { values: options, positionals: names } = parseArgs({
+  allowPositionals: true,
+  options: {
+    forms: { type: "string", default: "trace,script" },
+    folder: { type: "string", default: process.env.TRTORCH_ZOO ?? join(tmpdir(), "trtorch-zoo") },
+    "no-engine": { type: "boolean", default: false },
+    csv: { type: "string" },
+  },
+});
+const forms = options.forms.split(",");
+await makeMissing(options.folder, names, forms);
+
+const rows: Row[] = [];
+for (const name of names.length > 0 ? names : readdirSync(options.folder).sort()) {
+  for (const form of forms) {
+    const file = [".ts", ".pt2"].map((end) => join(options.folder, name, form + end)).find(existsSync);
+    if (file === undefined) {
+      const why = join(options.folder, name, `${form}.failed`);
+      const reason = existsSync(why) ? readFileSync(why, "utf8").split("\n")[0] : "not made";
+      console.log(`${name} ${form}: PyTorch could not make it: ${reason}`);
+      continue;
+    }
+    const row = await examine(name, form, file);
+    rows.push(row);
+    console.log(print(row));
+  }
+}
+if (options.csv !== undefined) {
+  writeFileSync(
+    options.csv,
+    ["name,form,nodes,ms", ...rows.map((r) => `${r.name},${r.form},${r.nodes},${r.convertMs}`)].join("\n"),
+  );
+}
+const failed = rows.filter(({ problem }) => problem !== null);
+console.log(`zoo: ${rows.length - failed.length} passed, ${failed.length} failed`);
+process.exit(failed.length > 0 ? 1 : 0);
+
+async function makeMissing(folder: string, wanted: readonly string[], forms: readonly string[]): Promise<void> {
+  const python = process.env.TRTORCH_TEST_PYTHON;
+  if (python === undefined) {
+    if (existsSync(folder)) return;
+    console.log("skipped: the zoo needs PyTorch to make its models; set TRTORCH_TEST_PYTHON to a Python that has it");
+    process.exit(0);
+  }
+  const script = fileURLToPath(new URL("make_models.py", import.meta.url));
+  await execa(python, [script, folder, ...wanted, "--forms", forms.join(",")], { stdio: "inherit" });
+}
+
+async function examine(name: string, form: string, file: string): Promise<Row> {
+  const recorded = readNpz(join(options.folder, name, "io.npz"));
+  const inputs = [...recorded].filter(([key]) => key.startsWith("in")).map(([, tensor]) => tensor);
+  const start = performance.now();
+  let row: Row = {
+    name,
+    form,
+    nodes: 0,
+    layers: 0,
+    convertMs: 0,
+    maxError: Number.NaN,
+    dims: "",
+    engine: "",
+    problem: null,
+  };
+  try {
+    const model = await convertFile(file, inputs);
+    row = {
+      ...row,
+      nodes: [...allNodes(model.graph.block)].length,
+      layers: model.network.layers.length,
+      convertMs: performance.now() - start,
+    };
+    row = { ...row, ...(await checkNumbers(model.network, inputs, recorded)) };
+    if (!options["no-engine"]) row = { ...row, ...(await checkLibrary(model.network)) };
+    return row;
+  } catch (error) {
+    if (!(error instanceof TrtorchError)) throw error;
+    return { ...row, problem: error.message.split("\n").slice(0, 3).join(" ") };
+  }
+}
+
+function convertFile(file: string, recorded: readonly Tensor[]): Promise<ConvertedModel> {
+  const program = loadModel(file);
+  const inputs = recorded.map(({ dtype, sizes }): JobInput => ({ name: null, dtype, dims: sizes }));
+  return convertModel(program, {
+    method: "forward",
+    inputs: program.inputs("forward") === undefined ? inputs : null,
+    registry: defaultRegistry(),
+    capabilities: capabilitiesOf("tensorrt-rtx"),
+  });
+}
+
+async function checkNumbers(
+  network: Network,
+  inputs: readonly Tensor[],
+  recorded: ReadonlyMap<string, Tensor>,
+): Promise<Pick<Row, "maxError" | "problem">> {
+  const session = await createSession(network);
+  try {
+    const outputs = await session.run(
+      Object.fromEntries(network.inputs.map(({ name }, i) => [name, inputs[i] as Tensor])),
+    );
+    let maxError = 0;
+    for (const [i, { name }] of network.outputs.entries()) {
+      const expected = recorded.get(`out${i}`);
+      if (expected === undefined) continue;
+      const result = compare(name, outputs[name] as Tensor, expected, TOLERANCE);
+      maxError = Math.max(maxError, result.maxAbsError);
+      if (!result.passed || result.cosine < MIN_COSINE) {
+        return { maxError, problem: `${name}: max error ${result.maxAbsError}, cosine ${result.cosine}` };
+      }
+    }
+    return { maxError, problem: null };
+  } finally {
+    await session.release();
+  }
+}
+
+async function checkLibrary(network: Network): Promise<Partial<Row>> {
+  for (const { tensor, type, dims } of await describeNetwork(network, { flavour: "rtx" })) {
+    const own = toDims(tensor.dims);
+    const agree = own.length === dims.length && own.every((dim, i) => dim === dims[i] || dims[i] === -1 || dim === -1);
+    if (type !== tensor.type || !agree) {
+      return { dims: "differ", problem: `${tensor.name}: ours ${tensor.type}[${own}], TensorRT's ${type}[${dims}]` };
+    }
+  }
+  const { engine } = await buildEngine(network, { flavour: "rtx", targets: ["sm_89"] });
+  return { dims: "agree", engine: `${(engine.byteLength / 1e6).toFixed(1)} MB` };
+}
+
+function print(row: Row): string {
+  const numbers = `${row.nodes} nodes, ${row.layers} layers, ${row.convertMs.toFixed(0)} ms, max error ${row.maxError.toPrecision(2)}`;
+  if (row.problem !== null) return `✗ ${row.name} ${row.form}: ${row.problem}`;
+  return `✓ ${row.name} ${row.form}: converted (${numbers})${row.dims === "" ? "" : `, dims ${row.dims}, engine ${row.engine}`}`;
+}
