@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { TrtorchError } from "./errors.js";
 
@@ -14,15 +14,14 @@ const LEFTOVER = /^\..+\.(tmp|old)-\d+-[0-9a-f]{8}$/;
  */
 export async function writeFileAtomic(
   path: string,
-  content: string | Uint8Array | readonly Uint8Array[],
+  content: string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
 ): Promise<void> {
   const temporary = sibling(path, "tmp");
   try {
     await mkdir(dirname(path), { recursive: true });
     const file = await open(temporary, "wx");
     try {
-      const chunks = typeof content === "string" || content instanceof Uint8Array ? [content] : content;
-      for (const chunk of chunks) await file.writeFile(chunk);
+      await writeFile(file, content);
       await file.sync();
     } finally {
       await file.close();
