@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import t, { type Test } from "tap";
 import { execute } from "../../src/backends/onnx/runtime.js";
 import { Tensor } from "../../src/ir/tensor.js";
@@ -236,6 +237,85 @@ t.test("branches and loops", async (t) => {
     await close(t, network, "fp16", inputs, 2e-3);
     await close(t, network, "bf16", inputs, 2e-2);
   }
+});
+
+t.test("quantized layers keep the scales' digits", async (t) => {
+  const network = new Network();
+  const x = network.addInput("x", "kFLOAT", [2, 4]);
+  const scale = filled(network, "kFLOAT", [], 0.0123);
+  const quantized = network.addQuantize(x, scale, "kINT8");
+  const back = network.addDequantize(quantized, scale, "kFLOAT");
+  network.markOutput(network.addMatrixMultiply(back, "kNONE", weight(network, 1, [4, 4]), "kNONE"), "y");
+  const inputs = { x: Tensor.of("float32", [2, 4], noise(1, 8)) };
+  const { network: half } = await close(t, network, "bf16", inputs, 2e-2);
+  const layer = half.layers.find(({ type }) => type === "kDEQUANTIZE");
+  t.same([layer?.inputs[1]?.type, layer?.outputs[0]?.type], ["kFLOAT", "kBF16"]);
+});
+
+t.test("any network stays well typed, and runs", async (t) => {
+  // Each step takes tensors made before it, and makes one of the same dims.
+  const steps = fc.array(fc.record({ kind: fc.nat(15), a: fc.nat(), b: fc.nat(), c: fc.nat() }), {
+    minLength: 3,
+    maxLength: 20,
+  });
+  await fc.assert(
+    fc.asyncProperty(steps, fc.constantFrom("fp16" as const, "bf16" as const), async (steps, precision) => {
+      const network = new Network();
+      const floats = [network.addInput("x", "kFLOAT", [4, 4]), weight(network, 1, [4, 4])];
+      const integers = [network.addInput("n", "kINT64", [4, 4])];
+      for (const { kind, a, b, c } of steps) {
+        const float = (index: number): ITensor => floats[index % floats.length] as ITensor;
+        const integer = (index: number): ITensor => integers[index % integers.length] as ITensor;
+        const condition = (): ITensor => network.addElementWise(integer(a), integer(b), "kGREATER");
+        const unary = (["kABS", "kNEG", "kERF", "kSIN", "kEXP"] as const)[b % 5] as "kABS";
+        const binary = (["kSUM", "kSUB", "kPROD", "kMAX", "kMIN"] as const)[c % 5] as "kSUM";
+        if (kind < 2) floats.push(network.addUnary(float(a), unary));
+        else if (kind < 5) floats.push(network.addElementWise(float(a), float(b), binary));
+        else if (kind === 5) floats.push(network.addMatrixMultiply(float(a), "kNONE", float(b), "kTRANSPOSE"));
+        else if (kind === 6) floats.push(network.addCast(integer(a), "kFLOAT"));
+        else if (kind === 7) integers.push(network.addCast(network.addActivation(float(a), "kCLIP", -9, 9), "kINT64"));
+        else if (kind === 8) integers.push(network.addElementWise(integer(a), integer(b), binary));
+        else if (kind === 9) floats.push(network.addSelect(condition(), float(b), float(c)));
+        else if (kind === 10) floats.push(network.addSoftMax(float(a), b % 2));
+        else if (kind === 11) floats.push(network.addCast(network.addCast(float(a), "kHALF"), "kFLOAT"));
+        else if (kind === 12) floats.push(filled(network, "kFLOAT", [4, 4], [-3.4e38, 1e-12, 2][a % 3] as number));
+        else if (kind === 13) floats.push(network.addCumulative(float(a), b % 2));
+        else if (kind === 14) {
+          const conditional = network.addIfConditional(
+            network.addShuffle(network.addSlice(condition(), [0, 0], [1, 1], [1, 1]), { reshape: [] }),
+          );
+          const branch = (kind: "then" | "else", index: number): ITensor =>
+            conditional.branch(kind, () => network.addElementWise(float(index), float(c), binary));
+          floats.push(conditional.addOutput(branch("then", a), branch("else", b)));
+        } else {
+          const loop = network.addLoop();
+          loop.addTripLimit(filled(network, "kINT64", [], 2), "kCOUNT");
+          const state = loop.addRecurrence(float(a));
+          state.setNext(loop.body(() => network.addElementWise(state.value, float(b), binary)));
+          floats.push(loop.addLoopOutput(state.value, "kLAST_VALUE"));
+        }
+      }
+      network.markOutput(floats.at(-1) as ITensor, "y");
+      network.markOutput(floats.at(-2) as ITensor, "z");
+      network.markOutput(integers.at(-1) as ITensor, "m");
+      network.prune();
+      const { network: narrow } = applyPrecision(network, precision);
+      for (const layer of narrow.layers) {
+        const types = inferOutputs(layer.type, layer.inputs, layer.attributes as LayerAttributes[LayerType]);
+        if (`${types.map(({ type }) => type)}` !== `${layer.outputs.map(({ type }) => type)}`)
+          throw new Error(layer.name);
+      }
+      // onnxruntime checks the types of all operators.
+      const outputs = await execute(narrow, {
+        x: Tensor.of("float32", [4, 4], noise(1, 16)),
+        n: Tensor.of("int64", [4, 4], noise(2, 16, 9).map(Math.round)),
+      });
+      if (`${Object.values(outputs).map(({ dtype }) => dtype)}` !== "float32,float32,int64")
+        throw new Error("types of outputs");
+    }),
+    { numRuns: 40 },
+  );
+  t.pass();
 });
 
 t.test("named operators and modules stay fp32; names that match nothing are told", async (t) => {
