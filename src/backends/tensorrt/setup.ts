@@ -184,9 +184,7 @@ async function readStamp(file: string): Promise<Stamp> {
 function compileError(output: string): TrtorchError {
   const tool = /CMake (executable )?is not (found|installed)/i.test(output)
     ? "cmake"
-    : /No CMAKE_CXX_COMPILER|no C\+\+ compiler|compiler.*(not found|could not be found)|There is no.*compiler/i.test(
-          output,
-        )
+    : /No CMAKE_CXX_COMPILER|compiler toolset is not available/i.test(output)
       ? "a C++ compiler"
       : /CMAKE_MAKE_PROGRAM|Unable to find a build program/i.test(output)
         ? "make or ninja"

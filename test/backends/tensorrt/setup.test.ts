@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
-import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import t, { type Test } from "tap";
 import { tensorrtAddon } from "../../../src/backends/tensorrt/addon.js";
@@ -50,20 +50,28 @@ t.test("headers say which flavour they are", async (t) => {
   delete process.env.TENSORRT_ROOT;
 });
 
-/** Runs `setup` with an empty cache and only the tools in `tools` on the PATH; gives the error it prints. */
-async function setupWith(
-  t: Test,
-  tools: Record<string, string>,
-): Promise<{ code: string; message: string; hint: string }> {
-  const folder = t.testdir({ bin: {}, home: {}, cache: {} });
+/**
+ * Runs `setup` in a copy of the package that nothing was compiled in, with only the tools in `tools` on the PATH; gives
+ * the error it prints. `files` are put beside the copy: its `cache/` is the cache, its `home/` cargo's.
+ */
+async function setupWith(t: Test, tools: Record<string, string>, files: Record<string, string> = {}) {
+  const folder = t.testdir({ bin: {}, home: {}, cache: {}, package: {} });
   for (const [name, script] of Object.entries(tools)) {
     writeFileSync(join(folder, "bin", name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
   }
-  const url = new URL("../../../src/backends/tensorrt/setup.ts", import.meta.url);
-  const code = `import(${JSON.stringify(url.href)}).then((m) => m.setup()).catch((e) => console.log(JSON.stringify({ code: e.code, message: e.message, hint: e.hint })))`;
-  const { PATH: _, TENSORRT_ROOT: __, TRTORCH_TENSORRT_RTX_ROOT: ___, ...env } = process.env;
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), content);
+  }
+  const copy = join(folder, "package");
+  for (const name of ["package.json", "src", "native/src", "native/CMakeLists.txt", "native/package.json"]) {
+    cpSync(join(packageRoot, name), join(copy, name), { recursive: true });
+  }
+  symlinkSync(join(packageRoot, "node_modules"), join(copy, "node_modules"));
+  const code = `import("./src/backends/tensorrt/setup.ts").then((m) => m.setup()).catch((e) => console.log(JSON.stringify({ code: e.code, message: e.message, hint: e.hint })))`;
+  const { TENSORRT_ROOT: _, TRTORCH_TENSORRT_RTX_ROOT: __, LD_LIBRARY_PATH: ___, ...env } = process.env;
   const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", "-e", code], {
-    cwd: packageRoot,
+    cwd: copy,
     env: {
       ...env,
       PATH: join(folder, "bin"),
@@ -105,22 +113,26 @@ t.test("without pip, with a failing pip, without cargo: what is missing and what
   });
 });
 
+const LIBRARY = { "cache/tensorrt-rtx-1.7.1.116/tensorrt_rtx_libs/libtensorrt_rtx.so.1": "" };
+const HEADERS = "home/registry/src/index/trtx-sys-0.9.1+rtx1.7/TensorRT-Headers/TRT-RTX-1.7";
+
 t.test("headers that were changed are refused", async (t) => {
-  const crate = "home/registry/src/index/trtx-sys-0.9.1+rtx1.7/TensorRT-Headers";
-  const folder = t.testdir({
-    bin: {},
-    cache: { "tensorrt-rtx-1.7.1.116": { tensorrt_rtx_libs: { "libtensorrt_rtx.so.1": "" } } },
+  const changed = { [`${HEADERS}/NvInferVersion.h`]: "#define TRT_MAJOR_RTX 1\n", [`${HEADERS}/NvInfer.h`]: "" };
+  t.match(await setupWith(t, {}, { ...LIBRARY, ...changed }), {
+    code: "missing-library",
+    message: /are not the ones known: SHA-256/,
   });
-  const headers = await findHeaders("rtx");
-  mkdirSync(join(folder, crate, "TRT-RTX-1.7"), { recursive: true });
-  copyFileSync(join(headers as string, "NvInferVersion.h"), join(folder, crate, "TRT-RTX-1.7", "NvInferVersion.h"));
-  const url = new URL("../../../src/backends/tensorrt/setup.ts", import.meta.url);
-  const code = `import(${JSON.stringify(url.href)}).then((m) => m.setup({ flavours: ["rtx"] })).catch((e) => console.log(e.message))`;
-  const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", "-e", code], {
-    cwd: packageRoot,
-    env: { ...process.env, CARGO_HOME: join(folder, "home"), TRTORCH_CACHE: join(folder, "cache") },
-  });
-  t.match(stdout, /are not the ones known: SHA-256/);
+});
+
+t.test("without a compiler, without cmake", async (t) => {
+  const fetched = {
+    ...LIBRARY,
+    "cache/headers-rtx-0.9.1+rtx1.7/TRT-RTX-1.7/NvInferVersion.h": "#define TRT_MAJOR_RTX 1\n",
+  };
+  const hint = /apt install cmake g\+\+/;
+  t.match(await setupWith(t, {}, fetched), { message: /cannot be compiled: a C\+\+ compiler is not installed/, hint });
+  const tools = { "c++": "exit 0", "g++": "exit 0", ninja: "exit 0" };
+  t.match(await setupWith(t, tools, fetched), { message: /cannot be compiled: cmake is not installed/, hint });
 });
 
 t.test("doctor: what this machine can build, and why not the rest", async (t) => {
