@@ -79,7 +79,7 @@ t.test("keys: everything that decides the result changes them, nothing else does
   utimesSync(join(one, "models/a.ts"), new Date(1), new Date(1));
   t.same(await keys(one), before, "times");
 
-  const changes: readonly [string, () => void | string, number[]][] = [
+  const changes: readonly [string, () => unknown, number[]][] = [
     ["a model", () => write(one, { "models/a.ts": "other" }), [0, 1, 2, 3]],
     ["a golden file", () => write(one, { "golden/a.npz": "other" }), [0, 1, 2, 3]],
     [

@@ -73,7 +73,7 @@ export class TtyReporter implements Reporter {
       }
       case "job-wait":
         this.#open();
-        this.#row(event.id).doing = event.reason;
+        this.#wait(this.#row(event.id), event.reason);
         return;
       case "job-event":
         this.#progress(event.id, event.event);
@@ -130,7 +130,11 @@ export class TtyReporter implements Reporter {
           task: async (_: unknown, task: Task) => {
             row.task = task;
             const outcome = await row.finished;
-            if (outcome.status === "failed") throw new Error(`${id}: ${outcome.error.message}`);
+            if (outcome.status === "failed") {
+              // A row without a title is not shown, and the job may have failed before it got one.
+              task.title = id;
+              throw new Error(`${id}: ${outcome.error.message}`);
+            }
             task.title = keep ? `${id}: ${describeOutcome(outcome)}` : "";
           },
         })),
@@ -138,6 +142,12 @@ export class TtyReporter implements Reporter {
       { concurrent: true, exitOnError: false, rendererOptions: { formatOutput: "truncate" } },
     ).run();
     this.#timer = setInterval(() => this.#draw(), 200);
+  }
+
+  #wait(row: Row, reason: string): void {
+    row.doing = reason;
+    row.started = performance.now();
+    row.running = true;
   }
 
   #progress(id: string, event: JobEvent): void {
