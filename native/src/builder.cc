@@ -8,6 +8,7 @@
 #include <mutex>
 #include <utility>
 
+#include "cuda_driver.h"
 #include "element_size.h"
 #include "events.h"
 #include "failure.h"
@@ -165,15 +166,13 @@ struct Network {
 };
 
 Network createNetwork(const Library& library) {
+#ifndef TRTORCH_RTX
+  // TensorRT 10.6 ends the process where it finds no driver; here that is an error like any other.
+  CudaDriver::get();
+#endif
   Network network;
   network.builder.reset(library.createBuilder(logger()));
-  if (network.builder == nullptr) {
-    Failure failure("library", library.name() + " could not create a builder");
-#ifndef TRTORCH_RTX
-    failure.hint = "The full TensorRT builds only on a machine with the GPU that it builds for; TensorRT-RTX needs none.";
-#endif
-    throw failure;
-  }
+  if (network.builder == nullptr) throw Failure("library", library.name() + " could not create a builder");
   // Where the flag is deprecated, it names the only way there is.
   const auto flags = 1U << static_cast<uint32_t>(NetworkDefinitionCreationFlag::kSTRONGLY_TYPED);
   network.definition.reset(network.builder->createNetworkV2(flags));

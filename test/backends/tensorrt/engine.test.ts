@@ -43,6 +43,15 @@ t.test("without a GPU: what is missing", { skip: devices.length > 0 ? "there is 
   await t.rejects(loadEngine(file), { code: "missing-library", message: /CUDA/ }, "from a file");
 });
 
+const noFullTensorRT = flavour === undefined ? "no full TensorRT" : devices.length > 0 ? "there is a GPU" : false;
+t.test("the full TensorRT without a GPU", { skip: noFullTensorRT }, async (t) => {
+  await t.rejects(buildEngine(convolutions(1), { flavour: flavour as Flavour }), {
+    code: "missing-library",
+    message: /CUDA/,
+    hint: /needs an NVIDIA GPU/,
+  });
+});
+
 t.test("an engine file that is not there", async (t) => {
   await t.rejects(loadEngine(join(t.testdir(), "nothing.engine")), { code: "ENOENT" });
 });
