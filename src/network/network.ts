@@ -165,11 +165,6 @@ export class Network {
     return layer as unknown as LayerOf<T>;
   }
 
-  /** Runs `build`, whose layers belong to a region of control flow that this network has already. */
-  within<R>(scope: Scope | undefined, build: () => R): R {
-    return this.#within(scope, build);
-  }
-
   #one<T extends LayerType>(type: T, inputs: (ITensor | null)[], attributes: LayerAttributes[T]): ITensor {
     return this.#add(type, inputs, attributes)[0] as ITensor;
   }
@@ -528,7 +523,7 @@ export class Network {
     return {
       branch: (kind, build) => {
         const start = this.layers.length;
-        const result = this.#within({ kind, owner: conditional, parent: this.#scope }, build);
+        const result = this.within({ kind, owner: conditional, parent: this.#scope }, build);
         this.#enterBranch(conditional, start, boundary);
         return result;
       },
@@ -563,10 +558,10 @@ export class Network {
     const body: Scope = { kind: "loop", owner: loop, parent: this.#scope };
     return {
       addTripLimit: (limit, tripLimit) => {
-        this.#within(body, () => this.#add("kTRIP_LIMIT", [limit], { loop, tripLimit }));
+        this.within(body, () => this.#add("kTRIP_LIMIT", [limit], { loop, tripLimit }));
       },
       addRecurrence: (initial) => {
-        const value = this.#within(body, () => this.#one("kRECURRENCE", [initial, null], { loop }));
+        const value = this.within(body, () => this.#one("kRECURRENCE", [initial, null], { loop }));
         const layer = value.producer as unknown as MutableLayer;
         return {
           value,
@@ -576,8 +571,8 @@ export class Network {
         };
       },
       addIterator: (tensor, axis = 0, reverse = false) =>
-        this.#within(body, () => this.#one("kITERATOR", [tensor], { loop, axis, reverse })),
-      body: (build) => this.#within(body, build),
+        this.within(body, () => this.#one("kITERATOR", [tensor], { loop, axis, reverse })),
+      body: (build) => this.within(body, build),
       addLoopOutput: (tensor, loopOutput, axis = 0, length = 1) => {
         const inputs = loopOutput === "kLAST_VALUE" ? [tensor] : [tensor, this.scalarTensor(length)];
         return this.#one("kLOOP_OUTPUT", inputs, { loop, loopOutput, axis, length });
@@ -585,7 +580,8 @@ export class Network {
     };
   }
 
-  #within<R>(scope: Scope | undefined, build: () => R): R {
+  /** Runs `build`, whose layers belong to a region of control flow. */
+  within<R>(scope: Scope | undefined, build: () => R): R {
     const outer = this.#scope;
     this.#scope = scope;
     try {
