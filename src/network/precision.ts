@@ -384,6 +384,7 @@ class Pass {
           : home;
       return this.#target.addCast(clipped, type);
     });
+    this.#target.layerNamePrefix = "";
     this.#casts.set(tensor, made);
     return made;
   }
