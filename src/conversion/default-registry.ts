@@ -1,9 +1,15 @@
+import * as activation from "./converters/activation.js";
+import * as arg from "./converters/arg.js";
 import * as attention from "./converters/attention.js";
 import * as bitView from "./converters/bit-view.js";
+import * as cast from "./converters/cast.js";
 import * as comparison from "./converters/comparison.js";
 import * as concat from "./converters/concat.js";
 import * as convolution from "./converters/convolution.js";
+import * as creation from "./converters/creation.js";
+import * as detection from "./converters/detection.js";
 import * as diagonal from "./converters/diagonal.js";
+import * as distance from "./converters/distance.js";
 import * as elementWise from "./converters/element-wise.js";
 import * as embedding from "./converters/embedding.js";
 import * as expand from "./converters/expand.js";
@@ -16,12 +22,17 @@ import * as normalization from "./converters/normalization.js";
 import * as pad from "./converters/pad.js";
 import * as permute from "./converters/permute.js";
 import * as pooling from "./converters/pooling.js";
+import * as quantize from "./converters/quantize.js";
 import * as rearrange from "./converters/rearrange.js";
 import * as recurrent from "./converters/recurrent.js";
+import * as reduce from "./converters/reduce.js";
 import * as resize from "./converters/resize.js";
+import * as sampling from "./converters/sampling.js";
+import * as scan from "./converters/scan.js";
 import * as scatter from "./converters/scatter.js";
 import * as scatterView from "./converters/scatter-view.js";
 import * as select from "./converters/select.js";
+import * as softmax from "./converters/softmax.js";
 import * as split from "./converters/split.js";
 import * as strided from "./converters/strided.js";
 import * as unary from "./converters/unary.js";
@@ -37,6 +48,13 @@ import { Registry } from "./registry.js";
 const MODULES: Readonly<Record<string, Record<string, unknown>>> = {
   "converters/attention": attention,
   "converters/comparison": comparison,
+  "converters/activation": activation,
+  "converters/arg": arg,
+  "converters/cast": cast,
+  "converters/creation": creation,
+  "converters/reduce": reduce,
+  "converters/scan": scan,
+  "converters/softmax": softmax,
   "converters/convolution": convolution,
   "converters/element-wise": elementWise,
   "converters/matmul": matmul,
@@ -68,6 +86,10 @@ const MODULES: Readonly<Record<string, Record<string, unknown>>> = {
   "converters/pad": pad,
   "converters/fold": fold,
   "converters/strided": strided,
+  "converters/quantize": quantize,
+  "converters/sampling": sampling,
+  "converters/distance": distance,
+  "converters/detection": detection,
 };
 
 /** A registry with all built-in converters and evaluators; registering more, or others in their place, is up to the caller. */

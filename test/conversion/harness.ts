@@ -11,6 +11,8 @@ import { parseIR } from "../../src/ir/parser.js";
 import { isFloatingPoint } from "../../src/ir/scalar-type.js";
 import type { Tensor } from "../../src/ir/tensor.js";
 import { TensorType } from "../../src/ir/type.js";
+import { functionalize } from "../../src/lowering/functionalize.js";
+import { LoweringReport } from "../../src/lowering/report.js";
 import type { Network } from "../../src/network/network.js";
 import { toDims } from "../../src/network/symbolic.js";
 import { dataTypeOf } from "../../src/network/weights.js";
@@ -100,7 +102,7 @@ async function testCase(
   }
 }
 
-/** Lowered only as far as one operator needs it: constants in place of the inputs that stand for weights. */
+/** Lowered as far as a few operators need it: constants in place of the inputs that stand for weights, no writes in place. */
 function convertCase(
   entry: Case,
   specs: readonly InputSpec[],
@@ -109,6 +111,7 @@ function convertCase(
 ): Network {
   const graph = parseIR(entry.ir);
   freezeConstants(graph, entry, arrays);
+  functionalize(graph, new LoweringReport());
   return convert(graph, { inputs: specs, registry, capabilities }).network;
 }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torchvision  # noqa: F401  registers torchvision's operators
 
 FOLDER = Path(__file__).resolve().parent
 

@@ -1,0 +1,450 @@
+import { isFloatingPoint, type ScalarType } from "../../ir/scalar-type.js";
+import type { ElementWiseOperation } from "../../network/enums.js";
+import type { ITensor } from "../../network/layers.js";
+import type { ConversionContext } from "../context.js";
+import {
+  asScalar,
+  broadcastOperands,
+  castTo,
+  constantLike,
+  elementWise,
+  floatResult,
+  type Operand,
+  resultType,
+  scalarTensorOf,
+} from "../operands.js";
+import { type Converter, converter } from "../registry.js";
+import * as scalars from "../scalars.js";
+import { Scalar, type TensorValue } from "../values.js";
+import { truncate } from "./unary.js";
+
+type Binary = (ctx: ConversionContext, a: Operand, b: Operand) => TensorValue;
+
+/** The `.Tensor` and `.Scalar` overloads of an operator with two operands, under each of its names. */
+function overloads(names: readonly string[], compute: Binary): Converter[] {
+  return names.flatMap((name) => [
+    converter(`aten::${name as "mul"}.Tensor(Tensor self, Tensor other) -> Tensor`, (ctx, { self, other }) =>
+      compute(ctx, self, other),
+    ),
+    converter(`aten::${name as "mul"}.Scalar(Tensor self, Scalar other) -> Tensor`, (ctx, { self, other }) =>
+      compute(ctx, self, other),
+    ),
+  ]);
+}
+
+/** An operator that has tensors only. */
+function ofTensors(names: readonly string[], compute: Binary): Converter[] {
+  return names.map((name) =>
+    converter(`aten::${name as "mul"}(Tensor self, Tensor other) -> Tensor`, (ctx, { self, other }) =>
+      compute(ctx, self, other),
+    ),
+  );
+}
+
+const layer =
+  (operation: ElementWiseOperation): Binary =>
+  (ctx, a, b) =>
+    elementWise(ctx, a, b, operation);
+
+// --- Arithmetic ------------------------------------------------------------------------------------------------------
+
+/** `a + alpha * b` and `a - alpha * b` in the type of a and b. */
+function sum(ctx: ConversionContext, a: Operand, b: Operand, alpha: Scalar, operation: "kSUM" | "kSUB"): TensorValue {
+  const dtype = resultType(a, b);
+  const scaled = alpha.value === 1 ? b : elementWise(ctx, b, alpha, "kPROD", dtype);
+  return elementWise(ctx, a, scaled, operation, dtype);
+}
+
+function withAlpha(
+  name: string,
+  compute: (ctx: ConversionContext, a: Operand, b: Operand, alpha: Scalar) => TensorValue,
+) {
+  return [
+    converter(
+      `aten::${name as "add"}.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor`,
+      (ctx, { self, other, alpha }) => compute(ctx, self, other, alpha),
+    ),
+    converter(
+      `aten::${name as "add"}.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor`,
+      (ctx, { self, other, alpha }) => compute(ctx, self, other, alpha),
+    ),
+  ];
+}
+
+export const sums = [
+  ...withAlpha("add", (ctx, a, b, alpha) => sum(ctx, a, b, alpha, "kSUM")),
+  ...withAlpha("sub", (ctx, a, b, alpha) => sum(ctx, a, b, alpha, "kSUB")),
+  ...withAlpha("subtract", (ctx, a, b, alpha) => sum(ctx, a, b, alpha, "kSUB")),
+  ...withAlpha("rsub", (ctx, a, b, alpha) => sum(ctx, b, a, alpha, "kSUB")),
+];
+
+export const products = overloads(["mul", "multiply"], layer("kPROD"));
+
+/** `/`: integers divide to float32. */
+export const trueDivide: Binary = (ctx, a, b) => {
+  const dtype = floatResult(resultType(a, b));
+  const [x, y] = [asScalar(a), asScalar(b)];
+  if (x !== undefined && y !== undefined) return scalarTensorOf(ctx, scalars.truediv(x, y), dtype);
+  return elementWise(ctx, a, b, "kDIV", dtype);
+};
+
+/** Rounded towards minus infinity. */
+export const floorDivide: Binary = (ctx, a, b) => {
+  const dtype = resultType(a, b);
+  const [x, y] = [asScalar(a), asScalar(b)];
+  if (x !== undefined && y !== undefined) return scalarTensorOf(ctx, scalars.floordiv(x, y), dtype);
+  return elementWise(ctx, a, b, "kFLOOR_DIV", dtype);
+};
+
+/** Rounded towards zero, which is what kDIV does with integers. */
+const truncDivide: Binary = (ctx, a, b) => {
+  const dtype = resultType(a, b);
+  const [x, y] = [asScalar(a), asScalar(b)];
+  if (x !== undefined && y !== undefined) return scalarTensorOf(ctx, scalars.truncdiv(x, y), dtype);
+  const quotient = elementWise(ctx, a, b, "kDIV", dtype);
+  return isFloatingPoint(dtype) ? ctx.tensorValue(truncate(ctx, quotient.tensor), dtype) : quotient;
+};
+
+function divide(ctx: ConversionContext, a: Operand, b: Operand, mode: string | null): TensorValue {
+  if (mode === null) return trueDivide(ctx, a, b);
+  if (mode === "floor") return floorDivide(ctx, a, b);
+  if (mode === "trunc") return truncDivide(ctx, a, b);
+  return ctx.unsupported(`rounding_mode "${mode}"`, 'PyTorch knows None, "floor" and "trunc".');
+}
+
+export const quotients = [
+  ...overloads(["div", "divide", "true_divide"], trueDivide),
+  ...["div", "divide"].flatMap((name) => [
+    converter(
+      `aten::${name as "div"}.Tensor_mode(Tensor self, Tensor other, *, str? rounding_mode) -> Tensor`,
+      (ctx, { self, other, rounding_mode }) => divide(ctx, self, other, rounding_mode),
+    ),
+    converter(
+      `aten::${name as "div"}.Scalar_mode(Tensor self, Scalar other, *, str? rounding_mode) -> Tensor`,
+      (ctx, { self, other, rounding_mode }) => divide(ctx, self, other, rounding_mode),
+    ),
+  ]),
+  ...ofTensors(["floor_divide"], floorDivide),
+  converter("aten::floor_divide.Scalar(Tensor self, Scalar other) -> Tensor", (ctx, { self, other }) =>
+    floorDivide(ctx, self, other),
+  ),
+];
+
+/** What is left of a division: `a - b * quotient`. */
+function rest(ctx: ConversionContext, a: Operand, b: Operand, quotient: Binary): TensorValue {
+  const dtype = resultType(a, b);
+  return elementWise(ctx, a, elementWise(ctx, quotient(ctx, a, b), b, "kPROD", dtype), "kSUB", dtype);
+}
+
+/** The remainder has the sign of the divisor, as Python's `%`. */
+const remainder: Binary = (ctx, a, b) => rest(ctx, a, b, floorDivide);
+
+export const remainders = [
+  ...overloads(["remainder"], remainder),
+  converter("aten::remainder.Scalar_Tensor(Scalar self, Tensor other) -> Tensor", (ctx, { self, other }) =>
+    remainder(ctx, self, other),
+  ),
+  // The sign of the dividend, as C's `%`.
+  ...overloads(["fmod"], (ctx, a, b) => rest(ctx, a, b, truncDivide)),
+];
+
+// --- Powers ----------------------------------------------------------------------------------------------------------
+
+/** TensorRT raises floats only; integers are multiplied, which is exact and wraps around as PyTorch does. */
+export const power: Binary = (ctx, base, exponent) => {
+  const dtype = resultType(base, exponent);
+  const [x, n] = [asScalar(base), asScalar(exponent)];
+  if (x !== undefined && n !== undefined) return scalarTensorOf(ctx, scalars.pow(x, n), dtype);
+  const known = n === undefined ? undefined : scalars.knownNumber(n.value);
+  if (known !== undefined && Number.isInteger(known) && known >= 0 && known <= (isFloatingPoint(dtype) ? 3 : 64)) {
+    return repeatedProduct(ctx, castTo(ctx, base, dtype), known);
+  }
+  if (!isFloatingPoint(dtype)) {
+    if (known !== undefined && known < 0) return ctx.unsupported("integers raised to a negative power");
+    return integerPower(ctx, base, exponent, dtype);
+  }
+  if (known === 0.5) return ctx.tensorValue(ctx.network.addUnary(castTo(ctx, base, dtype).tensor, "kSQRT"), dtype);
+  if (known === -1) return ctx.tensorValue(ctx.network.addUnary(castTo(ctx, base, dtype).tensor, "kRECIP"), dtype);
+  return elementWise(ctx, base, exponent, "kPOW", dtype);
+};
+
+/** By squaring. */
+function repeatedProduct(ctx: ConversionContext, base: TensorValue, exponent: number): TensorValue {
+  let result: TensorValue | undefined;
+  let square = base;
+  for (let rest = exponent; rest > 0; rest >>= 1) {
+    if (rest % 2 === 1) result = result === undefined ? square : elementWise(ctx, result, square, "kPROD");
+    if (rest > 1) square = elementWise(ctx, square, square, "kPROD");
+  }
+  // x^0 is 1 even of nan; comparing x with itself in a type of numbers would not be.
+  if (result === undefined) return onesOf(ctx, base);
+  return result;
+}
+
+function onesOf(ctx: ConversionContext, value: TensorValue): TensorValue {
+  const { network } = ctx;
+  const { tensor } = value;
+  const alike = network.addElementWise(tensor, tensor, "kEQUAL");
+  const always = network.addElementWise(alike, network.addUnary(alike, "kNOT"), "kOR");
+  return castTo(ctx, ctx.tensorValue(always, "bool"), value.dtype);
+}
+
+/** The factors base^(2^i) for the bits i that the exponent has; an integer overflows for exponents of more than 6 bits. */
+function integerPower(ctx: ConversionContext, base: Operand, exponent: Operand, dtype: ScalarType): TensorValue {
+  let [square, rest] = [castTo(ctx, base, dtype), castTo(ctx, exponent, dtype)];
+  let result: TensorValue | undefined;
+  const [one, two] = [new Scalar("int", 1), new Scalar("int", 2)];
+  for (let bit = 0; bit < 6; bit++) {
+    const half = elementWise(ctx, rest, two, "kFLOOR_DIV", dtype);
+    const odd = elementWise(ctx, rest, elementWise(ctx, half, two, "kPROD", dtype), "kSUB", dtype);
+    // odd * (square - 1) + 1 is square where the bit is set, else 1.
+    const less = elementWise(ctx, square, one, "kSUB", dtype);
+    const factor = elementWise(ctx, elementWise(ctx, odd, less, "kPROD", dtype), one, "kSUM", dtype);
+    result = result === undefined ? factor : elementWise(ctx, result, factor, "kPROD", dtype);
+    rest = half;
+    square = elementWise(ctx, square, square, "kPROD", dtype);
+  }
+  return result as TensorValue;
+}
+
+const doublePower: Binary = (ctx, base, exponent) =>
+  power(
+    ctx,
+    base instanceof Scalar ? base : castTo(ctx, base, "float64"),
+    exponent instanceof Scalar ? scalars.float(scalars.toFloat(exponent)) : castTo(ctx, exponent, "float64"),
+  );
+
+export const powers = [
+  ...(
+    [
+      ["pow", power],
+      ["float_power", doublePower],
+    ] as const
+  ).flatMap(([name, compute]) => [
+    converter(`aten::${name}.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor`, (ctx, { self, exponent }) =>
+      compute(ctx, self, exponent),
+    ),
+    converter(`aten::${name}.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor`, (ctx, { self, exponent }) =>
+      compute(ctx, self, exponent),
+    ),
+    converter(`aten::${name}.Scalar(Scalar self, Tensor exponent) -> Tensor`, (ctx, { self, exponent }) =>
+      compute(ctx, self, exponent),
+    ),
+  ]),
+];
+
+// --- Extremes --------------------------------------------------------------------------------------------------------
+
+/** The other operand where one is not a number. */
+function ignoringNan(operation: "kMAX" | "kMIN"): Binary {
+  return (ctx, a, b) => {
+    const dtype = resultType(a, b);
+    const extreme = elementWise(ctx, a, b, operation, dtype);
+    if (!isFloatingPoint(dtype)) return extreme;
+    const { network } = ctx;
+    const [x, y, both] = broadcastOperands(ctx, [a, b, extreme], dtype) as [ITensor, ITensor, ITensor];
+    const withoutY = network.addSelect(network.addUnary(y, "kISNAN"), x, both);
+    return ctx.tensorValue(network.addSelect(network.addUnary(x, "kISNAN"), y, withoutY), dtype);
+  };
+}
+
+export const extremes = [
+  ...ofTensors(["maximum"], layer("kMAX")),
+  ...ofTensors(["minimum"], layer("kMIN")),
+  converter("aten::max.other(Tensor self, Tensor other) -> Tensor", (ctx, { self, other }) =>
+    elementWise(ctx, self, other, "kMAX"),
+  ),
+  converter("aten::min.other(Tensor self, Tensor other) -> Tensor", (ctx, { self, other }) =>
+    elementWise(ctx, self, other, "kMIN"),
+  ),
+  ...ofTensors(["fmax"], ignoringNan("kMAX")),
+  ...ofTensors(["fmin"], ignoringNan("kMIN")),
+];
+
+/** Bounds of any kind count for the type: a float bound makes floats of integers. */
+function clamp(ctx: ConversionContext, self: TensorValue, low: Operand | null, high: Operand | null): TensorValue {
+  const operands = [self, low, high].filter((operand) => operand !== null);
+  const dtype = resultType(...operands);
+  const [x, y] = [low, high].map((bound) => (bound instanceof Scalar ? scalars.knownNumber(bound.value) : undefined));
+  if (isFloatingPoint(dtype) && x !== undefined && y !== undefined && x <= y && asScalar(self) === undefined) {
+    return ctx.tensorValue(ctx.network.addActivation(castTo(ctx, self, dtype).tensor, "kCLIP", x, y), dtype);
+  }
+  let result = castTo(ctx, self, dtype);
+  if (low !== null) result = elementWise(ctx, result, low, "kMAX", dtype);
+  // Last, so that the upper bound wins where the lower is above it.
+  if (high !== null) result = elementWise(ctx, result, high, "kMIN", dtype);
+  return result;
+}
+
+export const clamps = [
+  ...["clamp", "clip"].flatMap((name) => [
+    converter(
+      `aten::${name as "clamp"}(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor`,
+      (ctx, { self, min, max }) => clamp(ctx, self, min, max),
+    ),
+    converter(
+      `aten::${name as "clamp"}.Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor`,
+      (ctx, { self, min, max }) => clamp(ctx, self, min, max),
+    ),
+  ]),
+  converter("aten::clamp_min(Tensor self, Scalar min) -> Tensor", (ctx, { self, min }) => clamp(ctx, self, min, null)),
+  converter("aten::clamp_max(Tensor self, Scalar max) -> Tensor", (ctx, { self, max }) => clamp(ctx, self, null, max)),
+  converter("aten::clamp_min.Tensor(Tensor self, Tensor min) -> Tensor", (ctx, { self, min }) =>
+    clamp(ctx, self, min, null),
+  ),
+  converter("aten::clamp_max.Tensor(Tensor self, Tensor max) -> Tensor", (ctx, { self, max }) =>
+    clamp(ctx, self, null, max),
+  ),
+];
+
+// --- Compositions ----------------------------------------------------------------------------------------------------
+
+function scaled(ctx: ConversionContext, value: Scalar, product: TensorValue, dtype: ScalarType): TensorValue {
+  return value.value === 1 ? product : elementWise(ctx, product, value, "kPROD", dtype);
+}
+
+export const compositions = [
+  converter(
+    "aten::addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
+    (ctx, { self, tensor1, tensor2, value }) => {
+      const dtype = resultType(self, tensor1, tensor2);
+      const product = elementWise(ctx, tensor1, tensor2, "kPROD", dtype);
+      return elementWise(ctx, self, scaled(ctx, value, product, dtype), "kSUM", dtype);
+    },
+  ),
+  converter(
+    "aten::addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
+    (ctx, { self, tensor1, tensor2, value }) => {
+      const dtype = floatResult(resultType(self, tensor1, tensor2));
+      const quotient = elementWise(ctx, tensor1, tensor2, "kDIV", dtype);
+      return elementWise(ctx, self, scaled(ctx, value, quotient, dtype), "kSUM", dtype);
+    },
+  ),
+  ...(["Scalar", "Tensor"] as const).map((type) =>
+    converter(`aten::lerp.${type}(Tensor self, Tensor end, ${type} weight) -> Tensor`, (ctx, { self, end, weight }) => {
+      const dtype = resultType(self, end);
+      const way = elementWise(ctx, end, self, "kSUB", dtype);
+      return elementWise(ctx, self, elementWise(ctx, way, weight as Operand, "kPROD", dtype), "kSUM", dtype);
+    }),
+  ),
+  ...ofTensors(["hypot"], (ctx, a, b) => {
+    const dtype = resultType(a, b);
+    const [x, y] = [a, b].map((operand) => elementWise(ctx, operand, operand, "kPROD", dtype)) as [
+      TensorValue,
+      TensorValue,
+    ];
+    return ctx.tensorValue(ctx.network.addUnary(elementWise(ctx, x, y, "kSUM", dtype).tensor, "kSQRT"), dtype);
+  }),
+  ...ofTensors(["logaddexp"], (ctx, a, b) => logAddExp(ctx, a, b, 1)),
+  ...ofTensors(["logaddexp2"], (ctx, a, b) => logAddExp(ctx, a, b, Math.LN2)),
+  ...overloads(["copysign"], copySign),
+  ...ofTensors(["atan2", "arctan2"], atan2),
+  ...ofTensors(["heaviside"], (ctx, a, b) => {
+    const dtype = resultType(a, b);
+    const [x, y] = broadcastOperands(ctx, [a, b], dtype) as [ITensor, ITensor];
+    const zero = constantLike(ctx, x, 0);
+    const step = ctx.network.addCast(ctx.network.addElementWise(x, zero, "kGREATER"), x.type);
+    return ctx.tensorValue(ctx.network.addSelect(ctx.network.addElementWise(x, zero, "kEQUAL"), y, step), dtype);
+  }),
+];
+
+/** log(base^a + base^b), by the larger one: nothing overflows. `log` is the base's logarithm. */
+function logAddExp(ctx: ConversionContext, a: Operand, b: Operand, log: number): TensorValue {
+  const dtype = floatResult(resultType(a, b));
+  const { network } = ctx;
+  const larger = elementWise(ctx, a, b, "kMAX", dtype);
+  const difference = elementWise(ctx, a, b, "kSUB", dtype).tensor;
+  const away = network.addElementWise(
+    network.addUnary(difference, "kABS"),
+    constantLike(ctx, difference, -log),
+    "kPROD",
+  );
+  const ratio = network.addUnary(away, "kEXP");
+  const rest = network.addUnary(network.addElementWise(ratio, constantLike(ctx, ratio, 1), "kSUM"), "kLOG");
+  const inBase = network.addElementWise(rest, constantLike(ctx, rest, 1 / log), "kPROD");
+  const total = network.addElementWise(larger.tensor, inBase, "kSUM");
+  // Equal infinities have no difference.
+  const infinite = network.addUnary(difference, "kISNAN");
+  return ctx.tensorValue(network.addSelect(infinite, larger.tensor, total), dtype);
+}
+
+/** The size of a with the sign of b, -0.0's included. */
+function copySign(ctx: ConversionContext, a: Operand, b: Operand): TensorValue {
+  const dtype = floatResult(resultType(a, b));
+  const { network } = ctx;
+  const [x, y] = broadcastOperands(ctx, [a, b], dtype) as [ITensor, ITensor];
+  const magnitude = network.addUnary(x, "kABS");
+  const zero = constantLike(ctx, y, 0);
+  const below = network.addElementWise(y, zero, "kLESS");
+  const minusZero = network.addElementWise(network.addUnary(y, "kRECIP"), zero, "kLESS");
+  const negative = network.addElementWise(below, minusZero, "kOR");
+  return ctx.tensorValue(network.addSelect(negative, network.addUnary(magnitude, "kNEG"), magnitude), dtype);
+}
+
+/** The angle of (x, y) = (b, a): atan(y/x), moved by half a turn where x is negative. */
+function atan2(ctx: ConversionContext, a: Operand, b: Operand): TensorValue {
+  const dtype = floatResult(resultType(a, b));
+  const { network } = ctx;
+  const [y, x] = broadcastOperands(ctx, [a, b], dtype) as [ITensor, ITensor];
+  const zero = constantLike(ctx, x, 0);
+  const constant = (value: number): ITensor => constantLike(ctx, x, value);
+  const below = network.addElementWise(y, zero, "kLESS");
+  const angle = network.addUnary(network.addElementWise(y, x, "kDIV"), "kATAN");
+  const turn = network.addSelect(below, constant(-Math.PI), constant(Math.PI));
+  const left = network.addElementWise(x, zero, "kLESS");
+  const turned = network.addSelect(left, network.addElementWise(angle, turn, "kSUM"), angle);
+  // 0/0 is no angle; PyTorch's is 0.
+  const yIsZero = network.addElementWise(y, zero, "kEQUAL");
+  const xIsZero = network.addElementWise(x, zero, "kEQUAL");
+  const origin = network.addElementWise(yIsZero, xIsZero, "kAND");
+  return ctx.tensorValue(network.addSelect(origin, network.addElementWise(y, x, "kSUM"), turned), dtype);
+}
+
+/** x * log(y), and 0 where x is 0 unless y is not a number. */
+const xlogy: Binary = (ctx, a, b) => {
+  const dtype = floatResult(resultType(a, b));
+  const { network } = ctx;
+  const [x, y] = broadcastOperands(ctx, [a, b], dtype) as [ITensor, ITensor];
+  const product = network.addElementWise(x, network.addUnary(y, "kLOG"), "kPROD");
+  const zero = constantLike(ctx, product, 0);
+  const isZero = network.addElementWise(x, constantLike(ctx, x, 0), "kEQUAL");
+  const result = network.addSelect(isZero, zero, product);
+  return ctx.tensorValue(network.addSelect(network.addUnary(y, "kISNAN"), y, result), dtype);
+};
+
+export const xlogys = [
+  converter("aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor", (ctx, { self, other }) =>
+    xlogy(ctx, self, other),
+  ),
+  converter("aten::xlogy.Scalar_Self(Scalar self, Tensor other) -> Tensor", (ctx, { self, other }) =>
+    xlogy(ctx, self, other),
+  ),
+  converter("aten::xlogy.Scalar_Other(Tensor self, Scalar other) -> Tensor", (ctx, { self, other }) =>
+    xlogy(ctx, self, other),
+  ),
+  ...ofTensors(["special_xlogy"], xlogy),
+];
+
+export const isclose = converter(
+  "aten::isclose(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> Tensor",
+  (ctx, { self, other, rtol, atol, equal_nan }) => {
+    const { network } = ctx;
+    const [x, y] = broadcastOperands(ctx, [self, other], floatResult(resultType(self, other))) as [ITensor, ITensor];
+    const difference = network.addUnary(network.addElementWise(x, y, "kSUB"), "kABS");
+    const magnitude = network.addUnary(y, "kABS");
+    const relative = network.addElementWise(magnitude, constantLike(ctx, y, rtol), "kPROD");
+    const allowed = network.addElementWise(relative, constantLike(ctx, y, atol), "kSUM");
+    const far = network.addElementWise(difference, allowed, "kGREATER");
+    // Not far may also be an infinity away, or nan.
+    const infinite = network.addElementWise(
+      network.addUnary(difference, "kISINF"),
+      network.addUnary(difference, "kISNAN"),
+      "kOR",
+    );
+    const near = network.addUnary(network.addElementWise(far, infinite, "kOR"), "kNOT");
+    const close = network.addElementWise(near, network.addElementWise(x, y, "kEQUAL"), "kOR");
+    if (!equal_nan) return close;
+    const bothNan = network.addElementWise(network.addUnary(x, "kISNAN"), network.addUnary(y, "kISNAN"), "kAND");
+    return network.addElementWise(close, bothNan, "kOR");
+  },
+);

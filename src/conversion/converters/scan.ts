@@ -1,0 +1,156 @@
+import { isFloatingPoint, type ScalarType } from "../../ir/scalar-type.js";
+import type { ITensor } from "../../network/layers.js";
+import { bounds, type Dim, sub } from "../../network/symbolic.js";
+import type { ConversionContext } from "../context.js";
+import { castTo, constantLike, expandTo, normalizeAxis, reshape } from "../operands.js";
+import { converter } from "../registry.js";
+import type { TensorValue } from "../values.js";
+import { iota } from "./creation.js";
+
+/** How two neighbouring stretches become one, for a scan over tensors that belong together. */
+type Combine = (before: readonly ITensor[], after: readonly ITensor[]) => ITensor[];
+
+/**
+ * Running totals along an axis by doubling: after the step of width w an element holds the total of the 2w elements up
+ * to it. log2(n) steps of two layers, whatever the operation; a dim that is a range takes the steps of its maximum.
+ * `identities` stand before the first element.
+ */
+function scan(
+  ctx: ConversionContext,
+  tensors: readonly ITensor[],
+  axis: number,
+  identities: readonly number[],
+  combine: Combine,
+): readonly ITensor[] {
+  const { dims } = tensors[0] as ITensor;
+  const { max } = bounds(dims[axis] as Dim);
+  if (!Number.isFinite(max)) ctx.unsupported("a running total along a dim without an upper bound");
+  let totals = tensors;
+  for (let width = 1; width < max; width *= 2) {
+    const before = totals.map((tensor, i) => shifted(ctx, tensor, axis, width, identities[i] as number));
+    totals = combine(before, totals);
+  }
+  return totals;
+}
+
+/** Every element `width` places further along the axis, and `fill` before the first. */
+function shifted(ctx: ConversionContext, tensor: ITensor, axis: number, width: number, fill: number): ITensor {
+  return ctx.network.addSlice(
+    tensor,
+    tensor.dims.map((_, i) => (i === axis ? -width : 0)),
+    tensor.dims,
+    tensor.dims.map(() => 1),
+    "kFILL",
+    ctx.constant(tensor.type, [], [fill]),
+  );
+}
+
+/** `self` as something with an axis, in the type that a scan computes with. */
+function prepare(ctx: ConversionContext, self: TensorValue, dim: number, dtype: ScalarType): [ITensor, number] {
+  const { tensor } = castTo(ctx, self, dtype);
+  return [self.dims.length === 0 ? reshape(ctx, tensor, [1]) : tensor, normalizeAxis(ctx, dim, self.dims.length)];
+}
+
+/** Integers and bools add up as int64. */
+function totalType(self: TensorValue, dtype: ScalarType | null): ScalarType {
+  return dtype ?? (isFloatingPoint(self.dtype) ? self.dtype : "int64");
+}
+
+export const cumsum = converter(
+  "aten::cumsum(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor",
+  (ctx, { self, dim, dtype }) => {
+    const type = totalType(self, dtype);
+    const [x, axis] = prepare(ctx, self, dim, type);
+    const { backend, version } = ctx.capabilities;
+    // The cumulative layer came after TensorRT 10.6.
+    const hasLayer = backend !== "tensorrt" || version[0] > 10 || (version[0] === 10 && version[1] >= 8);
+    const total = hasLayer
+      ? ctx.network.addCumulative(x, axis)
+      : scan(ctx, [x], axis, [0], ([a], [b]) => [ctx.network.addElementWise(a as ITensor, b as ITensor, "kSUM")])[0];
+    return ctx.tensorValue(reshape(ctx, total as ITensor, self.dims), type);
+  },
+);
+
+export const cumprod = converter(
+  "aten::cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor",
+  (ctx, { self, dim, dtype }) => {
+    const type = totalType(self, dtype);
+    const [x, axis] = prepare(ctx, self, dim, type);
+    const [total] = scan(ctx, [x], axis, [1], ([a], [b]) => [
+      ctx.network.addElementWise(a as ITensor, b as ITensor, "kPROD"),
+    ]);
+    return ctx.tensorValue(reshape(ctx, total as ITensor, self.dims), type);
+  },
+);
+
+/** Of equal elements the last counts, as in PyTorch. */
+export const extremes = (
+  [
+    ["cummax", "kLESS", Number.NEGATIVE_INFINITY],
+    ["cummin", "kGREATER", Number.POSITIVE_INFINITY],
+  ] as const
+).map(([name, worse, worst]) =>
+  converter(
+    `aten::${name}(Tensor self, int dim) -> (Tensor values, Tensor indices)`,
+    (ctx, { self, dim }): [TensorValue, TensorValue] => {
+      const { network } = ctx;
+      const type = self.dtype === "bool" ? "int32" : self.dtype;
+      const [x, axis] = prepare(ctx, self, dim, type);
+      const along = x.dims.map((extent, i) => (i === axis ? extent : 1));
+      const places = expandTo(ctx, reshape(ctx, iota(ctx, x.dims[axis] as Dim, "int64"), along), x.dims);
+      const limit = isFloatingPoint(type) ? worst : Math.sign(worst) * (type === "int64" ? 2 ** 63 : 2 ** 31 - 1);
+      const [values, indices] = scan(ctx, [x, places], axis, [limit, 0], ([a, i], [b, j]) => {
+        const keepsFirst = network.addElementWise(b as ITensor, a as ITensor, worse);
+        return [
+          network.addSelect(keepsFirst, a as ITensor, b as ITensor),
+          network.addSelect(keepsFirst, i as ITensor, j as ITensor),
+        ];
+      }) as [ITensor, ITensor];
+      const result = ctx.tensorValue(reshape(ctx, values, self.dims), type);
+      return [castTo(ctx, result, self.dtype), ctx.tensorValue(reshape(ctx, indices, self.dims), "int64")];
+    },
+  ),
+);
+
+/** log(e^a + e^b), by the larger one. */
+export const logcumsumexp = converter("aten::logcumsumexp(Tensor self, int dim) -> Tensor", (ctx, { self, dim }) => {
+  const { network } = ctx;
+  const [x, axis] = prepare(ctx, self, dim, self.dtype);
+  const [total] = scan(ctx, [x], axis, [Number.NEGATIVE_INFINITY], ([before], [after]) => {
+    const [a, b] = [before as ITensor, after as ITensor];
+    const larger = network.addElementWise(a, b, "kMAX");
+    const away = network.addElementWise(network.addElementWise(a, b, "kMIN"), larger, "kSUB");
+    const ratio = network.addUnary(away, "kEXP");
+    const rest = network.addUnary(network.addElementWise(ratio, constantLike(ctx, ratio, 1), "kSUM"), "kLOG");
+    // Two empty stretches, both -inf, have no difference.
+    return [network.addSelect(network.addUnary(away, "kISNAN"), larger, network.addElementWise(larger, rest, "kSUM"))];
+  });
+  return ctx.tensorValue(reshape(ctx, total as ITensor, self.dims), self.dtype);
+});
+
+/** `n` times the differences of neighbours along `dim`. */
+export const diff = converter(
+  "aten::diff(Tensor self, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None) -> Tensor",
+  (ctx, { self, n, dim, prepend, append }) => {
+    const { network } = ctx;
+    const axis = normalizeAxis(ctx, dim, self.dims.length);
+    const parts = [prepend, self, append].filter((part) => part !== null);
+    let x = network.addConcatenation(
+      parts.map((part) => part.tensor),
+      axis,
+    );
+    const numbers = self.dtype !== "bool";
+    for (let i = 0; i < n; i++) {
+      const size = x.dims.map((extent, j) => (j === axis ? sub(extent, 1) : extent));
+      const part = (start: number): ITensor =>
+        network.addSlice(
+          x,
+          x.dims.map((_, j) => (j === axis ? start : 0)),
+          size,
+          x.dims.map(() => 1),
+        );
+      x = network.addElementWise(part(1), part(0), numbers ? "kSUB" : "kXOR");
+    }
+    return ctx.tensorValue(x, self.dtype);
+  },
+);
