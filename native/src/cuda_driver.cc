@@ -10,6 +10,10 @@ namespace trtorch {
 
 namespace {
 
+const char* const kNO_GPU_HINT =
+    "Running engines, and building them with the full TensorRT, needs an NVIDIA GPU with its driver (in a container: "
+    "start it with --gpus all).";
+
 // CUdevice_attribute.
 constexpr int kCOMPUTE_CAPABILITY_MAJOR = 75;
 constexpr int kCOMPUTE_CAPABILITY_MINOR = 76;
@@ -20,9 +24,7 @@ CudaDriver::CudaDriver() {
   void* library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_GLOBAL);
   if (library == nullptr) {
     Failure failure("missing-library", "no CUDA driver on this machine: libcuda.so.1 was not found");
-    failure.hint =
-        "Running engines, and building them with the full TensorRT, needs an NVIDIA GPU with its driver (in a container: "
-        "start it with --gpus all).";
+    failure.hint = kNO_GPU_HINT;
     throw failure;
   }
 #define TRTORCH_LOAD(name, symbol, arguments)                                                        \
@@ -34,7 +36,13 @@ CudaDriver::CudaDriver() {
   }
   TRTORCH_CUDA_FUNCTIONS(TRTORCH_LOAD)
 #undef TRTORCH_LOAD
-  check(init(0), "start");
+  try {
+    check(init(0), "start");
+  } catch (Failure& failure) {
+    failure.code = "missing-library";
+    failure.hint = kNO_GPU_HINT;
+    throw;
+  }
 }
 
 const CudaDriver& CudaDriver::get() {

@@ -157,7 +157,8 @@ void Engine::setOutput(Binding& binding) {
   const char* name = info.name.c_str();
   const Dims dims = execution_->getTensorShape(name);
   if (dims.nbDims < 0) throw Failure("library", "the engine cannot tell the dims of output '" + info.name + "'");
-  if (isDynamic(dims) && !info.onHost) {
+  if (isDynamic(dims)) {
+    if (info.onHost) throw Failure("unsupported", "output '" + info.name + "' is of unknown size and on the host");
     if (binding.allocator == nullptr) binding.allocator = std::make_unique<OutputAllocator>(binding.device);
     if (execution_->setOutputAllocator(name, binding.allocator.get())) return;
     throw Failure("library", "the engine refuses an allocator for output '" + info.name + "'");

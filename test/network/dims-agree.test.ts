@@ -1,5 +1,5 @@
 import t from "tap";
-import { buildEngine, describeNetwork } from "../../src/backends/tensorrt/index.js";
+import { buildEngine, describeNetwork, FLAVOURS, libraryVersion } from "../../src/backends/tensorrt/index.js";
 import { setup } from "../../src/backends/tensorrt/setup.js";
 import {
   ACTIVATION_TYPES,
@@ -23,7 +23,7 @@ const DYNAMIC = { min: 1, opt: 4, max: 8 };
 interface Case {
   readonly name: string;
   readonly covers: readonly LayerType[];
-  /** False: the library describes it and has no kernels for it. */
+  /** False: TensorRT-RTX describes it and has no kernels for it. */
   readonly builds?: boolean;
   build(network: Network, batch: Batch): readonly ITensor[];
 }
@@ -566,20 +566,33 @@ const cases: Case[] = [
   },
 ];
 
-await setup({ flavours: ["rtx"] });
+// On a GPU machine: TRTORCH_TEST_FLAVOUR=trt10 holds the same cases against the full TensorRT.
+const flavour = FLAVOURS.find((name) => name === process.env.TRTORCH_TEST_FLAVOUR) ?? "rtx";
+await setup({ flavours: [flavour] });
+const version = await libraryVersion(flavour);
+const request = flavour === "rtx" ? { flavour, targets: ["sm_89"] } : { flavour };
 
-const only = process.env.TRTORCH_TEST_CASE;
-for (const { name, build, builds = true } of cases.filter((c) => only === undefined || c.name.includes(only))) {
+/** The TensorRT 10 release that a layer type came with. */
+const CAME_WITH: Partial<Record<LayerType, number>> = { kCUMULATIVE: 8, kATTENTION: 14 };
+
+for (const { name, covers, build, builds = true } of cases) {
   for (const batch of [2, DYNAMIC] as const) {
     t.test(`${name}, ${batch === 2 ? "static" : "dynamic"}`, async (t) => {
       const network = new Network();
       for (const [i, tensor] of build(network, batch).entries()) network.markOutput(tensor, `out${i}`);
-      for (const { tensor, type, dims } of await describeNetwork(network, { flavour: "rtx" })) {
+      const [major, minor] = version.split(".").map(Number) as [number, number];
+      const needed = Math.max(...covers.map((type) => CAME_WITH[type] ?? 0));
+      if (flavour !== "rtx" && major === 10 && minor < needed) {
+        const message = new RegExp(`needs TensorRT 10.${needed} or newer`);
+        await t.rejects(describeNetwork(network, request), { code: "unsupported", message });
+        return;
+      }
+      for (const { tensor, type, dims } of await describeNetwork(network, request)) {
         const by = tensor.producer?.type ?? "input";
         t.same([type, ...dims], [tensor.type, ...toDims(tensor.dims)], `${tensor.name} (${by})`);
       }
-      const building = buildEngine(network, { flavour: "rtx", targets: ["sm_89"] });
-      if (builds) t.ok((await building).engine.length > 1000, "the engine builds");
+      const building = buildEngine(network, request);
+      if (builds || flavour !== "rtx") t.ok((await building).engine.length > 1000, "the engine builds");
       else await t.rejects(building, { code: "library", message: /could not build the engine/ });
     });
   }

@@ -47,8 +47,9 @@ export interface ExecuteOptions {
 }
 
 export interface BenchOptions extends ExecuteOptions {
-  /** Executions before the timed ones. */
+  /** Executions before the timed ones; default 10. */
   readonly warmup?: number;
+  /** At least 1. */
   readonly iterations: number;
 }
 
@@ -156,7 +157,11 @@ export class Engine {
   /** Executes again and again on the same inputs, timing each. */
   async bench(inputs: Readonly<Record<string, Tensor>>, options: BenchOptions): Promise<BenchResult> {
     const { warmup = 10, iterations, graph = false } = options;
-    const { outputs, times, usedGraph } = await this.#run(inputs, { warmup, iterations, graph });
+    const { outputs, times, usedGraph } = await this.#run(inputs, {
+      warmup,
+      iterations: Math.max(iterations, 1),
+      graph,
+    });
     return { times, usedGraph, outputs: toTensors(outputs) };
   }
 

@@ -69,6 +69,9 @@ function mixed(): Network {
   const mean = network.addReduce(y, "kAVG", [2, 3], false);
   const one = network.addConstant(makeWeights("kINT64", [1], [1]));
   network.markOutput(network.addActivation(y, "kRELU"), "y");
+  const [values, places] = network.addTopK(mean, "kMAX", 2, 1);
+  network.markOutput(values, "values");
+  network.markOutput(places, "places");
   network.markOutput(network.addElementWise(indices, one, "kSUM"), "next");
   network.markOutput(
     network.addElementWise(mean, network.addConstant(makeWeights("kFLOAT", [1, 1], [0])), "kGREATER"),
@@ -120,7 +123,7 @@ t.test("on a GPU", { skip: noGpu }, async (t) => {
       ],
     );
     t.same(engine.inputs[0]?.profiles, [{ min: [1, 3, 8, 8], opt: [4, 3, 8, 8], max: [16, 3, 8, 8] }]);
-    t.same(engine.outputs.map(({ name }) => name).sort(), ["next", "positive", "y"]);
+    t.same(engine.outputs.map(({ name }) => name).sort(), ["next", "places", "positive", "values", "y"]);
   });
 
   t.test("gives the CPU reference's numbers, with and without a CUDA graph, as shapes change", async (t) => {
@@ -135,6 +138,24 @@ t.test("on a GPU", { skip: noGpu }, async (t) => {
         }
       }
     }
+  });
+
+  t.test("an output whose size only running tells", async (t) => {
+    const counting = new Network();
+    const x = counting.addInput("x", "kFLOAT", [3, 5]);
+    counting.markOutput(counting.addNonZero(x), "indices");
+    const { engine: bytes } = await buildEngine(counting, { flavour: flavour as Flavour });
+    const loaded = await loadEngine(bytes);
+    for (const kept of [7, 15, 0]) {
+      const numbers = Array.from({ length: 15 }, (_, i) => (i < kept ? 1 : 0));
+      const { indices } = await loaded.execute({ x: Tensor.of("float32", [3, 5], numbers) });
+      t.same([indices?.dtype, ...(indices?.sizes ?? [])], ["int64", 2, kept]);
+      t.same(
+        Array.from(indices?.toNumbers() ?? []).slice(0, kept),
+        numbers.flatMap((number, i) => (number > 0 ? [Math.floor(i / 5)] : [])),
+      );
+    }
+    await loaded.dispose();
   });
 
   t.test("calls at once wait for each other", async (t) => {
