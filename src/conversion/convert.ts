@@ -2,7 +2,7 @@ import { type Constant, TupleValue } from "../ir/constant.js";
 import { type Block, constantOf, type Graph, type Node } from "../ir/graph.js";
 import type { InputSpec } from "../ir/input-spec.js";
 import { printNode } from "../ir/printer.js";
-import { isMutating, operatorName, printSchema } from "../ir/schema.js";
+import { operatorName, printSchema } from "../ir/schema.js";
 import type { Type } from "../ir/type.js";
 import type { DataType } from "../network/enums.js";
 import type { ITensor } from "../network/layers.js";
@@ -153,8 +153,7 @@ export class Interpreter {
     }
     // A write that lowering left in place is to a value nobody else sees: the input now stands for the result.
     if (
-      node.schema !== undefined &&
-      isMutating(node.schema) &&
+      node.schema?.arguments[0]?.alias?.isWrite === true &&
       node.outputs[0] !== undefined &&
       node.inputs[0] !== undefined
     ) {

@@ -21,9 +21,16 @@ const EFFECTS: ReadonlySet<string> = new Set([
   "aten::warn",
 ]);
 
+/** Write statistics to buffers while observing, which conversion refuses; otherwise nothing. */
+const OBSERVERS: ReadonlySet<string> = new Set([
+  "aten::fused_moving_avg_obs_fake_quant",
+  "aten::_fused_moving_avg_obs_fq_helper",
+]);
+
 /** Which inputs a node writes to, by its schema; `prim::SetAttr` writes to the first. */
 export function writtenInputs(node: Node): number[] {
   if (node.kind === "prim::SetAttr") return [0];
+  if (OBSERVERS.has(node.kind)) return [];
   if (node.schema === undefined || !isMutating(node.schema)) return [];
   return node.schema.arguments.flatMap((argument, i) =>
     argument.alias?.isWrite === true && i < node.inputs.length ? [i] : [],

@@ -1,0 +1,393 @@
+import { Tensor } from "../../ir/tensor.js";
+import type { ITensor } from "../../network/layers.js";
+import { type Dim, roundHalfEven } from "../../network/symbolic.js";
+import { numbersOf } from "../../network/weights.js";
+import type { ConversionContext } from "../context.js";
+import { castTo, constantLike, reshape } from "../operands.js";
+import { converter } from "../registry.js";
+import type { TensorValue } from "../values.js";
+
+/** Numbers of a quantization: one for the whole tensor, or one for each index of an axis. */
+interface Parameters {
+  readonly scale: TensorValue;
+  readonly zeroPoint: TensorValue;
+  readonly quantMin: number;
+  readonly quantMax: number;
+  /** Of the channels; undefined for the whole tensor. */
+  readonly axis: number | undefined;
+}
+
+function known(value: TensorValue): number[] | undefined {
+  if (typeof value.scalar === "number") return [value.scalar];
+  return value.weights === null ? undefined : [...numbersOf(value.weights)];
+}
+
+/** The numbers in float32 along their axis of `rank` dims. */
+function along(ctx: ConversionContext, value: TensorValue, rank: number, axis: number | undefined): ITensor {
+  const dims: Dim[] = Array.from({ length: rank }, (_, i) => (i === axis ? (value.dims[0] as Dim) : 1));
+  return reshape(ctx, castTo(ctx, value, "float32").tensor, dims);
+}
+
+/**
+ * The tensor rounded to `scale * (q - zeroPoint)` with `q` in `[quantMin, quantMax]`, and where it was inside of that.
+ * TensorRT quantizes to int8 around 0, so that the range is `[quantMin - zeroPoint, quantMax - zeroPoint]` there: where
+ * that fits, Quantize and Dequantize layers do it, which let TensorRT compute what lies between them in int8. All else is
+ * arithmetic with the same numbers.
+ */
+function fakeQuantized(ctx: ConversionContext, self: TensorValue, parameters: Parameters): TensorValue {
+  return asLayers(ctx, self, parameters) ?? rounded(ctx, self, parameters).output;
+}
+
+function asLayers(ctx: ConversionContext, self: TensorValue, parameters: Parameters): TensorValue | undefined {
+  const { network } = ctx;
+  const { axis, quantMin, quantMax } = parameters;
+  const [scales, zeroPoints] = [known(parameters.scale), known(parameters.zeroPoint)];
+  if (scales === undefined || zeroPoints === undefined || self.dims.length === 0) return undefined;
+  const [zero = 0] = zeroPoints;
+  if (zeroPoints.some((other) => other !== zero) || scales.some((scale) => !(scale > 0))) return undefined;
+  const [low, high] = [quantMin - zero, quantMax - zero];
+  if (low < -128 || high > 127) return undefined;
+  // TensorRT quantizes only weights a channel.
+  if (axis !== undefined && self.weights === null) return undefined;
+  const narrow = low !== -128 || high !== 127;
+  if (narrow && axis !== undefined) return undefined;
+  const [scale = 1] = scales;
+  let { tensor } = self;
+  if (narrow) {
+    tensor = castTo(ctx, self, "float32").tensor;
+    tensor = network.addActivation(tensor, "kCLIP", low * Math.fround(scale), high * Math.fround(scale));
+    tensor = network.addCast(tensor, self.tensor.type);
+  }
+  const factor =
+    axis === undefined ? ctx.constant("kFLOAT", [], [scale]) : ctx.constant("kFLOAT", [scales.length], scales);
+  const quantized = network.addQuantize(tensor, factor, "kINT8", axis ?? -1);
+  return ctx.tensorValue(network.addDequantize(quantized, factor, tensor.type, axis ?? -1), self.dtype);
+}
+
+function rounded(
+  ctx: ConversionContext,
+  self: TensorValue,
+  { scale, zeroPoint, quantMin, quantMax, axis }: Parameters,
+): { readonly output: TensorValue; readonly inside: () => TensorValue } {
+  const { network } = ctx;
+  const rank = self.dims.length;
+  const factor = along(ctx, scale, rank, axis);
+  const zero = along(ctx, zeroPoint, rank, axis);
+  const wide = castTo(ctx, self, "float32").tensor;
+  // PyTorch multiplies by the reciprocal, in float.
+  const steps = network.addElementWise(
+    wide,
+    network.addElementWise(constantLike(ctx, factor, 1), factor, "kDIV"),
+    "kPROD",
+  );
+  const quantized = network.addElementWise(network.addUnary(steps, "kROUND"), zero, "kSUM");
+  const clamped = network.addActivation(quantized, "kCLIP", quantMin, quantMax);
+  const values = network.addElementWise(network.addElementWise(clamped, zero, "kSUB"), factor, "kPROD");
+  return {
+    output: castTo(ctx, ctx.tensorValue(values, "float32"), self.dtype),
+    inside: () => ctx.tensorValue(network.addElementWise(quantized, clamped, "kEQUAL"), "bool"),
+  };
+}
+
+function withMask(ctx: ConversionContext, self: TensorValue, parameters: Parameters): [TensorValue, TensorValue] {
+  if (ctx.node.outputs[1]?.hasUses !== true) {
+    const output = fakeQuantized(ctx, self, parameters);
+    return [output, output];
+  }
+  const { output, inside } = rounded(ctx, self, parameters);
+  return [output, inside()];
+}
+
+function constantNumber(ctx: ConversionContext, value: number, dtype: "float32" | "int32"): TensorValue {
+  return ctx.constantTensor(Tensor.scalar(dtype, value));
+}
+
+/** Is a flag that PyTorch keeps as a tensor set? */
+function isOn(ctx: ConversionContext, flag: TensorValue, name: string): boolean {
+  const [value] =
+    known(flag) ??
+    ctx.unsupported(`${name} must be known at build time`, "Freeze the model: torch.jit.freeze(model.eval()).");
+  return value !== 0;
+}
+
+export const fakeQuantize = [
+  converter(
+    "aten::fake_quantize_per_tensor_affine(Tensor self, float scale, int zero_point, int quant_min, int quant_max) -> Tensor",
+    (ctx, { self, scale, zero_point, quant_min, quant_max }) =>
+      fakeQuantized(ctx, self, {
+        scale: constantNumber(ctx, scale, "float32"),
+        zeroPoint: constantNumber(ctx, zero_point, "int32"),
+        quantMin: quant_min,
+        quantMax: quant_max,
+        axis: undefined,
+      }),
+  ),
+  converter(
+    "aten::fake_quantize_per_tensor_affine.tensor_qparams(Tensor self, Tensor scale, Tensor zero_point, int quant_min, int quant_max) -> Tensor",
+    (ctx, { self, scale, zero_point, quant_min, quant_max }) =>
+      fakeQuantized(ctx, self, {
+        scale,
+        zeroPoint: zero_point,
+        quantMin: quant_min,
+        quantMax: quant_max,
+        axis: undefined,
+      }),
+  ),
+  converter(
+    "aten::fake_quantize_per_channel_affine(Tensor self, Tensor scale, Tensor zero_point, int axis, int quant_min, int quant_max) -> Tensor",
+    (ctx, { self, scale, zero_point, axis, quant_min, quant_max }) =>
+      fakeQuantized(ctx, self, {
+        scale,
+        zeroPoint: zero_point,
+        quantMin: quant_min,
+        quantMax: quant_max,
+        axis,
+      }),
+  ),
+];
+
+export const fakeQuantizeCachemask = [
+  converter(
+    "aten::fake_quantize_per_tensor_affine_cachemask(Tensor self, float scale, int zero_point, int quant_min, int quant_max) -> (Tensor output, Tensor mask)",
+    (ctx, { self, scale, zero_point, quant_min, quant_max }) =>
+      withMask(ctx, self, {
+        scale: constantNumber(ctx, scale, "float32"),
+        zeroPoint: constantNumber(ctx, zero_point, "int32"),
+        quantMin: quant_min,
+        quantMax: quant_max,
+        axis: undefined,
+      }),
+  ),
+  converter(
+    "aten::fake_quantize_per_channel_affine_cachemask(Tensor self, Tensor scale, Tensor zero_point, int axis, int quant_min, int quant_max) -> (Tensor output, Tensor mask)",
+    (ctx, { self, scale, zero_point, axis, quant_min, quant_max }) =>
+      withMask(ctx, self, {
+        scale,
+        zeroPoint: zero_point,
+        quantMin: quant_min,
+        quantMax: quant_max,
+        axis,
+      }),
+  ),
+  converter(
+    "aten::_fake_quantize_per_tensor_affine_cachemask_tensor_qparams(Tensor self, Tensor scale, Tensor zero_point, Tensor fake_quant_enabled, int quant_min, int quant_max) -> (Tensor output, Tensor mask)",
+    (ctx, { self, scale, zero_point, fake_quant_enabled, quant_min, quant_max }): [TensorValue, TensorValue] => {
+      if (!isOn(ctx, fake_quant_enabled, "fake_quant_enabled")) {
+        return ctx.node.outputs[1]?.hasUses === true
+          ? ctx.unsupported("the mask of a disabled fake_quantize", "Enable it, or use the first result only.")
+          : [self, self];
+      }
+      return withMask(ctx, self, {
+        scale,
+        zeroPoint: zero_point,
+        quantMin: quant_min,
+        quantMax: quant_max,
+        axis: undefined,
+      });
+    },
+  ),
+];
+
+/** Learned zero points are floats, which PyTorch rounds into the range. */
+function learnedZeroPoint(ctx: ConversionContext, zeroPoint: TensorValue, low: number, high: number): TensorValue {
+  const { network } = ctx;
+  const wide = castTo(ctx, zeroPoint, "float32").tensor;
+  const vector = wide.dims.length === 0 ? reshape(ctx, wide, [1]) : wide;
+  const inside = network.addActivation(network.addUnary(vector, "kROUND"), "kCLIP", low, high);
+  return ctx.tensorValue(reshape(ctx, inside, zeroPoint.dims));
+}
+
+export const fakeQuantizeLearnable = [
+  converter(
+    "aten::_fake_quantize_learnable_per_tensor_affine(Tensor self, Tensor scale, Tensor zero_point, int quant_min, int quant_max, float grad_factor=1.) -> Tensor",
+    (ctx, { self, scale, zero_point, quant_min, quant_max }) =>
+      fakeQuantized(ctx, self, {
+        scale,
+        zeroPoint: learnedZeroPoint(ctx, zero_point, quant_min, quant_max),
+        quantMin: quant_min,
+        quantMax: quant_max,
+        axis: undefined,
+      }),
+  ),
+  converter(
+    "aten::_fake_quantize_learnable_per_channel_affine(Tensor self, Tensor scale, Tensor zero_point, int axis, int quant_min, int quant_max, float grad_factor=1.) -> Tensor",
+    (ctx, { self, scale, zero_point, axis, quant_min, quant_max }) =>
+      fakeQuantized(ctx, self, {
+        scale,
+        zeroPoint: learnedZeroPoint(ctx, zero_point, quant_min, quant_max),
+        quantMin: quant_min,
+        quantMax: quant_max,
+        axis,
+      }),
+  ),
+];
+
+interface Observed {
+  readonly self: TensorValue;
+  readonly observer_on: TensorValue;
+  readonly fake_quant_on: TensorValue;
+  readonly running_min: TensorValue;
+  readonly running_max: TensorValue;
+  readonly quant_min: number;
+  readonly quant_max: number;
+  readonly ch_axis: number;
+  readonly per_row_fake_quant: boolean;
+  readonly symmetric_quant: boolean;
+}
+
+/** PyTorch keeps scales above this, lest they be denormal in half. */
+const SMALL_SCALE = Math.fround(6.1e-5);
+
+/** The scale and zero point for numbers from `min` to `max`, as `quant_utils::ChooseQuantizationParams` has them. */
+function chooseParameters(
+  min: number,
+  max: number,
+  quantMin: number,
+  quantMax: number,
+  symmetric: boolean,
+): { readonly scale: number; readonly zeroPoint: number } {
+  const steps = quantMax - quantMin;
+  let low = Math.min(min, 0);
+  let high = Math.max(max, 0);
+  const centred = symmetric && low < 0 && high > 0;
+  if (centred) {
+    const half = Math.trunc(steps / 2);
+    const widest = Math.max(Math.abs(low / (half + 1)), Math.abs(high / half));
+    low = Math.fround(-widest * (half + 1));
+    high = Math.fround(widest * half);
+  }
+  let scale = (high - low) / steps;
+  if (Math.fround(scale) === 0 || !Number.isFinite(Math.fround(1 / Math.fround(scale)))) scale = 0.1;
+  if (scale < SMALL_SCALE) {
+    const amplifier = SMALL_SCALE / scale;
+    if (low === 0) high = Math.fround(SMALL_SCALE * steps);
+    else if (high === 0) low = Math.fround(-SMALL_SCALE * steps);
+    else [low, high] = [Math.fround(low * amplifier), Math.fround(high * amplifier)];
+    scale = SMALL_SCALE;
+  }
+  // Of the two ends, the one that is nearer to 0 gives the zero point with the smaller error.
+  const fromLow = Math.abs(quantMin) + Math.abs(low / scale) < Math.abs(quantMax) + Math.abs(high / scale);
+  const exact = centred ? (quantMin + quantMax) / 2 : fromLow ? quantMin - low / scale : quantMax - high / scale;
+  return { scale: Math.fround(scale), zeroPoint: Math.min(Math.max(roundHalfEven(exact), quantMin), quantMax) };
+}
+
+/** Undefined where fake quantization is off. */
+function observedParameters(ctx: ConversionContext, args: Observed): Parameters | undefined {
+  if (isOn(ctx, args.observer_on, "observer_on")) {
+    ctx.unsupported(
+      "its observer is on, so that each run would change the scale",
+      "Call model.apply(torch.ao.quantization.disable_observer) before tracing or scripting.",
+    );
+  }
+  if (!isOn(ctx, args.fake_quant_on, "fake_quant_on")) return undefined;
+  const [mins, maxs] = [known(args.running_min), known(args.running_max)];
+  if (mins === undefined || maxs === undefined) {
+    return ctx.unsupported("running_min and running_max must be known at build time", "Freeze the model.");
+  }
+  // PyTorch derives scale and zero point from the observed range at every call, and leaves what it was given unread.
+  const chosen = mins.map((min, i) =>
+    chooseParameters(min, maxs[i] as number, args.quant_min, args.quant_max, args.symmetric_quant),
+  );
+  const sizes = args.per_row_fake_quant ? [chosen.length] : [];
+  const numbers = (of: "scale" | "zeroPoint"): number[] => chosen.slice(0, sizes[0] ?? 1).map((each) => each[of]);
+  return {
+    scale: ctx.constantTensor(Tensor.of("float32", sizes, numbers("scale"))),
+    zeroPoint: ctx.constantTensor(Tensor.of("int32", sizes, numbers("zeroPoint"))),
+    quantMin: args.quant_min,
+    quantMax: args.quant_max,
+    axis: args.per_row_fake_quant ? args.ch_axis : undefined,
+  };
+}
+
+const OBSERVER_LIMITS = { limits: "With the observer disabled, as after torch.ao.quantization.disable_observer." };
+
+export const fusedObserver = [
+  converter(
+    "aten::fused_moving_avg_obs_fake_quant(Tensor self, Tensor observer_on, Tensor fake_quant_on, Tensor(a!) running_min, Tensor(b!) running_max, Tensor(c!) scale, Tensor(d!) zero_point, float averaging_const, int quant_min, int quant_max, int ch_axis, bool per_row_fake_quant=False, bool symmetric_quant=False) -> Tensor",
+    (ctx, args) => {
+      const parameters = observedParameters(ctx, args);
+      return parameters === undefined ? args.self : fakeQuantized(ctx, args.self, parameters);
+    },
+    OBSERVER_LIMITS,
+  ),
+  converter(
+    "aten::_fused_moving_avg_obs_fq_helper(Tensor self, Tensor observer_on, Tensor fake_quant_on, Tensor(a!) running_min, Tensor(b!) running_max, Tensor(c!) scale, Tensor(d!) zero_point, float averaging_const, int quant_min, int quant_max, int ch_axis, bool per_row_fake_quant=False, bool symmetric_quant=False) -> (Tensor output, Tensor mask)",
+    (ctx, args): [TensorValue, TensorValue] => {
+      const parameters = observedParameters(ctx, args);
+      return parameters === undefined ? [args.self, args.self] : withMask(ctx, args.self, parameters);
+    },
+    OBSERVER_LIMITS,
+  ),
+];
+
+// --- Quantized tensors -----------------------------------------------------------------------------------------------
+
+const RANGES = { qint8: [-128, 127], quint8: [0, 255] } as const;
+
+/** A quantized tensor is kept as the numbers it stands for: rounded already, not yet in integers. */
+function quantized(
+  ctx: ConversionContext,
+  self: TensorValue,
+  scale: TensorValue,
+  zeroPoint: TensorValue,
+  dtype: string,
+  axis: number | undefined,
+): TensorValue {
+  if (dtype !== "qint8" && dtype !== "quint8") {
+    return ctx.unsupported(`quantization to ${dtype}`, "Quantize to qint8 or quint8.");
+  }
+  const [quantMin, quantMax] = RANGES[dtype];
+  const values = fakeQuantized(ctx, self, { scale, zeroPoint, quantMin, quantMax, axis });
+  return ctx.tensorValue(values.tensor, dtype);
+}
+
+export const quantizePerTensor = [
+  converter(
+    "aten::quantize_per_tensor(Tensor self, float scale, int zero_point, ScalarType dtype) -> Tensor",
+    (ctx, { self, scale, zero_point, dtype }) =>
+      quantized(
+        ctx,
+        self,
+        constantNumber(ctx, scale, "float32"),
+        constantNumber(ctx, zero_point, "int32"),
+        dtype,
+        undefined,
+      ),
+  ),
+  converter(
+    "aten::quantize_per_tensor.tensor_qparams(Tensor self, Tensor scale, Tensor zero_point, ScalarType dtype) -> Tensor",
+    (ctx, { self, scale, zero_point, dtype }) => quantized(ctx, self, scale, zero_point, dtype, undefined),
+  ),
+  converter(
+    "aten::quantize_per_channel(Tensor self, Tensor scales, Tensor zero_points, int axis, ScalarType dtype) -> Tensor",
+    (ctx, { self, scales, zero_points, axis, dtype }) => quantized(ctx, self, scales, zero_points, dtype, axis),
+  ),
+];
+
+function dequantized(ctx: ConversionContext, self: TensorValue): TensorValue {
+  const { constant } = self;
+  if (constant?.quantization !== undefined) return ctx.constantTensor(dequantizedConstant(constant));
+  // Already the numbers that the quantized tensor stands for.
+  return self.dtype.startsWith("q") ? ctx.tensorValue(self.tensor, "float32") : castTo(ctx, self, "float32");
+}
+
+function dequantizedConstant(tensor: Tensor): Tensor {
+  const { scale, zeroPoint, axis = 0 } = tensor.quantization ?? { scale: 1, zeroPoint: 0 };
+  const inner = tensor.sizes.slice(axis + 1).reduce((product, size) => product * size, 1);
+  const channels = tensor.sizes[axis] ?? 1;
+  const of = (numbers: number | readonly number[], i: number): number =>
+    typeof numbers === "number" ? numbers : (numbers[Math.floor(i / inner) % channels] as number);
+  const values = Float32Array.from(tensor.toNumbers(), (q, i) => (q - of(zeroPoint, i)) * of(scale, i));
+  return Tensor.of("float32", tensor.sizes, values);
+}
+
+export const dequantize = [
+  converter("aten::dequantize.self(Tensor self) -> Tensor", (ctx, { self }) => dequantized(ctx, self)),
+  converter("aten::dequantize.tensor(Tensor qtensor) -> Tensor", (ctx, { qtensor }) => dequantized(ctx, qtensor)),
+  converter("aten::dequantize.tensors(Tensor[] tensors) -> Tensor[]", (ctx, { tensors }) =>
+    tensors.map((tensor) => dequantized(ctx, tensor)),
+  ),
+  converter("aten::dequantize.list(Tensor[] qtensors) -> Tensor[]", (ctx, { qtensors }) =>
+    qtensors.map((tensor) => dequantized(ctx, tensor)),
+  ),
+];
