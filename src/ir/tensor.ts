@@ -171,12 +171,17 @@ export function contiguousStrides(sizes: readonly number[]): number[] {
   return strides;
 }
 
+/** A copy in memory of its own. A Buffer's own `slice` would be a view. */
+function copyOf(bytes: Uint8Array): Uint8Array {
+  return Uint8Array.prototype.slice.call(bytes);
+}
+
 /** An ArrayBuffer with these bytes at an offset that typed arrays of `width` accept; copied only when needed. */
 function aligned(bytes: Uint8Array, width: number): ArrayBuffer {
   if (bytes.byteOffset % width === 0 && bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength) {
     return bytes.buffer as ArrayBuffer;
   }
-  return bytes.slice().buffer as ArrayBuffer;
+  return copyOf(bytes).buffer as ArrayBuffer;
 }
 
 /** A typed array over `bytes` where their alignment allows it, over a copy otherwise. */
@@ -185,7 +190,7 @@ function viewAs<T>(
   make: { new (buffer: ArrayBuffer, offset: number, length: number): T; BYTES_PER_ELEMENT: number },
 ): T {
   const width = make.BYTES_PER_ELEMENT;
-  const source = bytes.byteOffset % width === 0 ? bytes : bytes.slice();
+  const source = bytes.byteOffset % width === 0 ? bytes : copyOf(bytes);
   return new make(source.buffer as ArrayBuffer, source.byteOffset, source.byteLength / width);
 }
 
@@ -217,7 +222,7 @@ export function decodeNumbers(dtype: ScalarType, bytes: Uint8Array): NumberArray
     case "bool":
       return bytes;
     case "float16": {
-      const source = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
+      const source = bytes.byteOffset % 2 === 0 ? bytes : copyOf(bytes);
       return Float32Array.from(
         new Float16Array(source.buffer as ArrayBuffer, source.byteOffset, source.byteLength / 2),
       );
