@@ -310,6 +310,8 @@ export class Graph {
   readonly block: Block;
   /** The qualified name of the method it is, for messages. */
   readonly name: string | undefined;
+  /** What inputs are where a caller leaves them out, as the function's signature says. */
+  readonly defaults = new Map<Value, Constant>();
   #ids = 0;
 
   constructor(name?: string) {
@@ -377,6 +379,7 @@ export class Graph {
     const graph = new Graph(this.name);
     const valueMap = new Map<Value, Value>();
     for (const input of this.inputs) valueMap.set(input, graph.addInput(input.debugName, input.type));
+    for (const [input, value] of this.defaults) graph.defaults.set(valueMap.get(input) as Value, value);
     for (const output of graph.block.cloneFrom(this.block, valueMap)) graph.registerOutput(output);
     return graph;
   }

@@ -53,6 +53,11 @@ function elementsOf(tuple: Value, before: Node): readonly Value[] | undefined {
   if (tuple.node.kind === "prim::TupleConstruct") return tuple.node.inputs;
   const constant = constantOf(tuple);
   const { type } = tuple;
+  if (tuple.node.kind === "prim::Uninitialized" && type.kind === "TupleType") {
+    return type.elements.map((element) =>
+      tuple.graph.createNode("prim::Uninitialized", [], [element]).insertBefore(before).output(),
+    );
+  }
   if (!(constant instanceof TupleValue) || type.kind !== "TupleType") return undefined;
   return constant.elements.map((element, i) =>
     constantBefore(before, element, typeOfConstant(element, type.elements[i] as Type)),

@@ -1,5 +1,6 @@
 import type { Graph } from "../ir/graph.js";
 import type { Program } from "../ir/module.js";
+import { bindDefaults } from "./bind-defaults.js";
 import { eliminateDeadCode } from "./eliminate-dead-code.js";
 import { flattenDicts } from "./flatten-dicts.js";
 import { flattenLists } from "./flatten-lists.js";
@@ -25,6 +26,8 @@ export interface LoweringOptions {
   readonly dumpIr?: (passName: string, graph: Graph) => void;
   /** Computes operators on constant tensors: conversion knows how. Without it they stay. */
   readonly foldTensors?: FoldTensors;
+  /** How many tensors the method will be given; optional ones beyond them are None. Without it they stay inputs. */
+  readonly inputCount?: number | undefined;
   /** How many nodes unrolling loops may add in all; 200 000 when not given. */
   readonly unrollBudget?: number;
 }
@@ -45,7 +48,8 @@ const UNROLL_BUDGET = 200_000;
 /**
  * Takes a method of a program to the form that conversion reads. The stages, each a pass or a round of passes:
  *
- * 1. inline-calls: methods and functions become part of the graph
+ * 1. bind-defaults: inputs that are no tensors become what the signature gives them;
+ *    inline-calls: methods and functions become part of the graph
  * 2. freeze: attributes of modules become constants
  * 3. remove-messages: warnings, prints, `no_grad`
  * 4. simplify, until nothing changes: constants folded, branches on known conditions taken, exceptions removed, loops
@@ -63,6 +67,7 @@ export function lower(program: Program, method: string, options: LoweringOptions
   const report = new LoweringReport();
   const graph = program.method(program.typeName, method).copy();
   const stages = new Stages(graph, report, options);
+  stages.run("bind-defaults", () => bindDefaults(graph, options.inputCount));
   stages.run("inline-calls", () => inlineCalls(graph, program));
   stages.run("freeze", () => freeze(graph, program.root, report));
   stages.run("remove-messages", () => removeMessages(graph, report));

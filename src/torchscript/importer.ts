@@ -30,7 +30,9 @@ class FunctionImporter extends ExpressionImporter {
     const signature = this.unit.signature(info);
     for (const [i, argument] of signature.arguments.entries()) {
       const name = definition.parameters[i]?.name as string;
-      this.frame.variables.set(name, this.graph.addInput(name, argument.type));
+      const input = this.graph.addInput(name, argument.type);
+      if (argument.default !== undefined) this.graph.defaults.set(input, argument.default);
+      this.frame.variables.set(name, input);
     }
     const result = this.body(definition.body);
     this.at = definition.body.at(-1)?.at ?? definition.at;

@@ -50,7 +50,10 @@ export function lowerModel(
     });
   }
   const dump = options.dumpIr === undefined ? undefined : irDump(options.dumpIr);
-  const { graph, removed } = lower(program, options.method, dump === undefined ? {} : { dumpIr: dump });
+  const { graph, removed } = lower(program, options.method, {
+    inputCount: options.inputs?.length,
+    ...(dump === undefined ? {} : { dumpIr: dump }),
+  });
   return { graph, removals: removed, inputs: resolveInputs(program, options.method, graph, options.inputs) };
 }
 
