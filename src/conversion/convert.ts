@@ -14,6 +14,7 @@ import { type SourceLocation, TrtorchError } from "../util/errors.js";
 import { bindArguments, describeValue } from "./arguments.js";
 import { type Capabilities, ConversionContext } from "./context.js";
 import { convertIf, convertLoop } from "./control-flow.js";
+import { refusalOf } from "./refusals.js";
 import type { Registry } from "./registry.js";
 import { type IValue, Scalar, TensorValue } from "./values.js";
 
@@ -56,12 +57,16 @@ export class UnsupportedOperatorError extends TrtorchError {
   constructor(node: Node) {
     const operator = node.schema === undefined ? node.kind : operatorName(node.schema);
     const schema = node.schema === undefined ? undefined : printSchema(node.schema);
-    super("unsupported-operator", `no converter for ${operator}\n  ${printNode(node)}`, {
+    const refusal = refusalOf(node.kind);
+    const why = refusal === undefined ? "" : `: ${refusal.reason}`;
+    super("unsupported-operator", `no converter for ${operator}${why}\n  ${printNode(node)}`, {
       location: locationOf(node),
       hint:
-        schema === undefined
-          ? "This construct of TorchScript has no counterpart; rewrite that part of the model."
-          : `Register one: export const op = converter("${schema}", (ctx, args) => ...) in a file named under converters: in the config.`,
+        refusal !== undefined
+          ? refusal.hint
+          : schema === undefined
+            ? "This construct of TorchScript has no counterpart; rewrite that part of the model."
+            : `Register one: export const op = converter("${schema}", (ctx, args) => ...) in a file named under converters: in the config.`,
     });
     this.operator = operator;
   }

@@ -95,11 +95,25 @@ export function constantLike(ctx: ConversionContext, tensor: ITensor, value: num
 
 /** The operand's values in `dtype`, as `Tensor.to(dtype)` gives them. Numbers become 0-d tensors. */
 export function castTo(ctx: ConversionContext, operand: Operand, dtype: ScalarType): TensorValue {
+  if (dtype === "float8_e4m3fn" && operand.dtype !== dtype) return roundToFloat8(ctx, castTo(ctx, operand, "float32"));
   const scalar = asScalar(operand);
   if (scalar !== undefined) return scalarTensorOf(ctx, scalar, dtype);
   const value = operand as TensorValue;
   if (value.dtype === dtype) return value;
   return ctx.tensorValue(castTensor(ctx, value.tensor, value.dtype, dtype), dtype);
+}
+
+/**
+ * TensorRT has 8-bit floats only between Quantize and Dequantize layers: the numbers are rounded, and go on in float32.
+ * They saturate at ±448, where PyTorch gives NaN from 480 on.
+ */
+function roundToFloat8(ctx: ConversionContext, value: TensorValue): TensorValue {
+  const { network } = ctx;
+  const { dims } = value;
+  const vector = dims.length === 0 ? reshape(ctx, value.tensor, [1]) : value.tensor;
+  const one = ctx.constant("kFLOAT", [], [1]);
+  const rounded = network.addDequantize(network.addQuantize(vector, one, "kFP8"), one, "kFLOAT");
+  return ctx.tensorValue(reshape(ctx, rounded, dims), "float8_e4m3fn");
 }
 
 function castTensor(ctx: ConversionContext, tensor: ITensor, from: ScalarType, to: ScalarType): ITensor {

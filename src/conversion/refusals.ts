@@ -1,0 +1,47 @@
+/** Why an operator has no converter, and what a user can do about it. */
+export interface Refusal {
+  readonly reason: string;
+  readonly hint: string;
+}
+
+const COMPLEX: Refusal = {
+  reason: "TensorRT has no complex numbers",
+  hint: "Compute with real and imaginary parts as tensors of their own, or keep this part out of the engine.",
+};
+
+const FOURIER: Refusal = {
+  reason: "TensorRT has neither Fourier transforms nor complex numbers",
+  hint: "Transform outside of the engine, or write a transform of fixed length as a product with its matrix of sines and cosines.",
+};
+
+const DATA_SIZED: Refusal = {
+  reason: "the size of its result depends on tensor data in a way that no TensorRT layer has",
+  hint: "Keep this part out of the engine: end the model before it, or let it run in PyTorch (fallback).",
+};
+
+const RANDOM: Refusal = {
+  reason: "its random numbers would be other ones than PyTorch's",
+  hint: "Pass the random tensor as an input of the model.",
+};
+
+const BOX_SIZED: Refusal = {
+  reason: "its bins hold a number of pixels that depends on the boxes",
+  hint: "Use torchvision.ops.roi_align (or ps_roi_align) with a sampling_ratio above 0.",
+};
+
+/** By the kind of their nodes. */
+const REFUSALS: readonly (readonly [RegExp, Refusal])[] = [
+  [/^aten::(fft_\w+|_fft_\w+|stft|istft)$/, FOURIER],
+  [/^aten::(view_as_complex|view_as_real|view_as_real_copy|complex|polar|imag)$/, COMPLEX],
+  [/^aten::(unique\w*|_unique\w*|histogram\w*|histc|bincount)$/, DATA_SIZED],
+  [
+    /^aten::(rand|randn|randint|randperm|rand_like|randn_like|randint_like|bernoulli|multinomial|normal|poisson|exponential|geometric|uniform|random)_?$/,
+    RANDOM,
+  ],
+  [/^torchvision::(roi_pool|ps_roi_pool)$/, BOX_SIZED],
+];
+
+/** The words for an operator that is left out on purpose; undefined for one that nobody thought of. */
+export function refusalOf(kind: string): Refusal | undefined {
+  return REFUSALS.find(([pattern]) => pattern.test(kind))?.[1];
+}
