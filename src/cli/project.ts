@@ -1,9 +1,9 @@
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import type { Config } from "../config/config.js";
 import { type Diagnostic, formatDiagnostics } from "../config/diagnostic.js";
-import type { Plan, PlannedJob } from "../plan/plan.js";
 import type { StatCache } from "../plan/stat-cache.js";
+import type { Selection } from "../runner/run.js";
 import { TrtorchError } from "../util/errors.js";
 import type { CliContext } from "./context.js";
 
@@ -127,12 +127,6 @@ export async function openStatCache(config: Config): Promise<StatCache> {
   return StatCache.open(join(config.cacheDir, "stat-cache.json"));
 }
 
-export interface Selection {
-  readonly plan: Plan;
-  /** The jobs that the command line chose, in the plan's order. */
-  readonly selected: readonly PlannedJob[];
-}
-
 /** The whole plan, and the part of it that the command line asks for. */
 export async function planProject(
   config: Config,
@@ -179,9 +173,4 @@ async function readCosts(
 /** A path as the person who typed the command would write it. */
 export function displayPath(path: string, context: CliContext): string {
   return path.startsWith(`${context.cwd}/`) ? path.slice(context.cwd.length + 1) : path;
-}
-
-/** The folder of the config. */
-export function projectRoot(config: Config): string {
-  return config.file === null ? config.root : dirname(config.file);
 }

@@ -11,6 +11,9 @@ import type {
   Tolerance,
 } from "../plan/job.js";
 
+/** The names that are looked for, the first one first. */
+export const CONFIG_NAMES = ["trtorch.config.yaml", "trtorch.config.yml"] as const;
+
 /** What a run does after a job has failed: let the running jobs finish, go on with all others, or stop at once. */
 export type OnFailure = "finish" | "continue" | "kill";
 

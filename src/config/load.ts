@@ -3,12 +3,10 @@ import { dirname, join, relative } from "node:path";
 import { isErrno } from "../util/atomic-write.js";
 import { TrtorchError } from "../util/errors.js";
 import { type CommandLineModels, parseCommandLine } from "./command-line.js";
-import type { Config } from "./config.js";
+import { CONFIG_NAMES, type Config } from "./config.js";
 import type { Diagnostic, Result } from "./diagnostic.js";
 import { parseYaml } from "./document.js";
 import { resolveConfig } from "./resolve.js";
-
-export const CONFIG_NAMES = ["trtorch.config.yaml", "trtorch.config.yml"] as const;
 
 /**
  * Reads a config file and checks all of it.

@@ -30,6 +30,9 @@ export function keyOf(parts: KeyParts): string {
 /** Where records live inside an output folder: they go with it when it is moved or removed. */
 export const STATE_FOLDER = ".trtorch-build";
 
+/** Inside the state folder while a run is at work. */
+export const LOCK_FILE = "lock.json";
+
 export async function readRecord(outDir: string, id: string): Promise<FreshnessRecord | null> {
   try {
     const record = JSON.parse(await readFile(recordPath(outDir, id), "utf8")) as FreshnessRecord;

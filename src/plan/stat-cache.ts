@@ -60,9 +60,10 @@ export class StatCache {
     return pending;
   }
 
-  /** Looks again at files that this process has identified: they may have been written since. */
-  forget(path: string): void {
-    this.#pending.delete(path);
+  /** Forgets what this process has seen of files, or of one: they may have been written since. */
+  lookAgain(path?: string): void {
+    if (path === undefined) this.#pending.clear();
+    else this.#pending.delete(path);
   }
 
   async save(): Promise<void> {

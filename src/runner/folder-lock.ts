@@ -5,6 +5,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { lock } from "proper-lockfile";
+import { LOCK_FILE } from "../plan/freshness.js";
 import { isErrno, writeFileAtomic } from "../util/atomic-write.js";
 import { TrtorchError } from "../util/errors.js";
 
@@ -43,7 +44,7 @@ const DEAD_AFTER = 20_000;
  */
 export async function lockFolder(directory: string, options: FolderLockOptions): Promise<FolderLock> {
   await mkdir(directory, { recursive: true });
-  const file = join(directory, "lock.json");
+  const file = join(directory, LOCK_FILE);
   const me: Owner = { id: randomUUID(), host: hostname(), pid: process.pid, start: startOf(process.pid), beat: 0 };
   const deadline = options.timeout === undefined ? Number.POSITIVE_INFINITY : performance.now() + options.timeout;
   let seen: { id: string; beat: number; since: number } | null = null;

@@ -1,14 +1,13 @@
-import { rm } from "node:fs/promises";
+import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config } from "../config/config.js";
 import type { DeviceDiscovery } from "../plan/device.js";
-import { removeRecord, STATE_FOLDER, writeRecord } from "../plan/freshness.js";
+import { LOCK_FILE, removeRecord, STATE_FOLDER, writeRecord } from "../plan/freshness.js";
 import type { JobResult } from "../plan/job.js";
 import type { Plan, PlannedJob } from "../plan/plan.js";
 import type { StatCache } from "../plan/stat-cache.js";
 import { publishDirectory, stageDirectory, sweepLeftovers } from "../util/atomic-write.js";
 import { type JobOutcome, type RunEvent, type RunSummary, summarize } from "./event.js";
-import { lockFolder } from "./folder-lock.js";
 import { JobLogs } from "./job-log.js";
 import { makeSlots, Scheduler } from "./scheduler.js";
 import type { Store, StoreInput } from "./store.js";
@@ -17,8 +16,8 @@ import type { StartWorker } from "./worker-process.js";
 
 export interface RunOptions {
   readonly config: Config;
-  /** Called while the output folder is locked: what it says is true until the run ends. */
-  readonly plan: () => Promise<{ readonly plan: Plan; readonly selected: readonly PlannedJob[] }>;
+  /** Called again once the output folder is locked: what it says then is true until the run ends. */
+  readonly plan: () => Promise<Selection>;
   /** `2/4` where this run builds a part; for the summary. */
   readonly shard?: string;
   readonly startWorker: StartWorker;
@@ -31,6 +30,12 @@ export interface RunOptions {
   readonly force?: boolean;
   /** Milliseconds between asking a worker to stop and killing it. */
   readonly grace?: number;
+}
+
+/** A plan, and the jobs of it that a run is about. */
+export interface Selection {
+  readonly plan: Plan;
+  readonly selected: readonly PlannedJob[];
 }
 
 export interface RunResult {
@@ -70,23 +75,30 @@ export class Run {
    * @throws TrtorchError where the run as a whole cannot go on: the output folder cannot be written, or waiting for it was cancelled
    */
   async start(): Promise<RunResult> {
-    const { config, emit } = this.#options;
+    const { config, emit, files } = this.#options;
     const started = performance.now();
-    const lock = await lockFolder(join(config.outDir, STATE_FOLDER), {
+    const state = join(config.outDir, STATE_FOLDER);
+    if (this.#options.force !== true && !(await isLocked(state))) {
+      // Where all is fresh there is nothing to guard, and nothing more to load.
+      const selection = await this.#options.plan();
+      if (selection.selected.every(({ freshness }) => freshness.fresh)) return this.#run(selection, started);
+      files.lookAgain();
+    }
+    const { lockFolder } = await import("./folder-lock.js");
+    const lock = await lockFolder(state, {
       onWait: (owner) => emit({ type: "lock-wait", owner }),
       signal: this.#cancelled.signal,
     });
     try {
-      return await this.#run(started);
+      await sweepLeftovers(config.outDir);
+      return await this.#run(await this.#options.plan(), started);
     } finally {
       await lock.release();
     }
   }
 
-  async #run(started: number): Promise<RunResult> {
+  async #run({ plan, selected }: Selection, started: number): Promise<RunResult> {
     const { config, emit, files } = this.#options;
-    await sweepLeftovers(config.outDir);
-    const { plan, selected } = await this.#options.plan();
     const ids = selected.map(({ job }) => job.id);
     const slots = makeSlots(this.#options.concurrency, plan.devices);
     emit({ type: "run-start", jobs: ids, slots: slots.map((slot) => slot.label) });
@@ -152,6 +164,14 @@ export class Run {
     emit({ type: "run-end", summary });
     return { summary, outcomes };
   }
+}
+
+/** True where a run is at work, or died there. */
+async function isLocked(state: string): Promise<boolean> {
+  return stat(join(state, LOCK_FILE)).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Restores at once: enough to hide a shared store's latency. */
@@ -224,7 +244,7 @@ class Work {
 
   async #record(outDir: string, id: string, record: Parameters<typeof writeRecord>[2]): Promise<void> {
     await writeRecord(outDir, id, record);
-    for (const artifact of record.result.artifacts) this.#options.files.forget(join(outDir, id, artifact.path));
+    for (const artifact of record.result.artifacts) this.#options.files.lookAgain(join(outDir, id, artifact.path));
   }
 
   /** Opened when first needed: a run with nothing to do does not load it. */

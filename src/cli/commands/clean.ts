@@ -2,7 +2,6 @@ import { readdir, rm, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import { STATE_FOLDER } from "../../plan/freshness.js";
-import { lockFolder } from "../../runner/folder-lock.js";
 import { MANIFEST_FILE, SUMMARY_FILE } from "../../runner/summary.js";
 import { isErrno, sweepLeftovers } from "../../util/atomic-write.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
@@ -27,6 +26,7 @@ async function clean(options: CleanOptions, context: CliContext): Promise<ExitCo
   const state = join(outDir, STATE_FOLDER);
   const ids = await findRecords(state);
   if (ids !== null) {
+    const { lockFolder } = await import("../../runner/folder-lock.js");
     const lock = await lockFolder(state, {
       onWait: (owner) => context.stderr(`waiting for another run on this output folder (${owner})\n`),
     });

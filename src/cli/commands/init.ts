@@ -1,7 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join, relative, resolve, sep } from "node:path";
 import type { Command } from "commander";
-import { CONFIG_NAMES } from "../../config/load.js";
+import { CONFIG_NAMES } from "../../config/config.js";
 import { isErrno } from "../../util/atomic-write.js";
 import { TrtorchError } from "../../util/errors.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";

@@ -2,7 +2,6 @@ import { cp, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { STATE_FOLDER } from "../../plan/freshness.js";
-import { lockFolder } from "../../runner/folder-lock.js";
 import {
   MANIFEST_FILE,
   type ManifestJob,
@@ -68,6 +67,7 @@ async function merge(folders: readonly string[], options: MergeOptions, context:
     for (const job of manifest.jobs) if (!artifacts.has(job.id)) artifacts.set(job.id, { from: directory, job });
   }
 
+  const { lockFolder } = await import("../../runner/folder-lock.js");
   const lock = await lockFolder(join(out, STATE_FOLDER), {
     onWait: (owner) => context.stderr(`waiting for another run on this output folder (${owner})\n`),
   });
