@@ -1,0 +1,77 @@
+import { createHash } from "node:crypto";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ArtifactFile, Job, JobResult } from "../../src/plan/job.js";
+import { publishDirectory, stageDirectory } from "../../src/util/atomic-write.js";
+import type { RunnerMessage, WorkerMessage } from "../../src/worker/protocol.js";
+
+// A worker process that compiles nothing: its "engine" is made of the model file's bytes and the job's options. The model's
+// name says what happens: crash-…, hang-…, deaf-…, fail-…, slow-….
+
+const send = (message: WorkerMessage) => process.send?.(message);
+const controller = { abort: new AbortController() };
+
+process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
+process.on("SIGINT", () => {});
+process.on("SIGTERM", () => {});
+process.on("message", (message: RunnerMessage) => {
+  if (message.type === "exit") process.exit(0);
+  if (message.type === "cancel") controller.abort.abort();
+  if (message.type === "job") void run(message.job);
+});
+
+async function run(job: Job): Promise<void> {
+  controller.abort = new AbortController();
+  try {
+    send({ type: "done", id: job.id, result: await compile(job), peakMemory: 1000 });
+  } catch (error) {
+    const cancelled = controller.abort.signal.aborted;
+    const code = cancelled ? "cancelled" : "library";
+    send({
+      type: "failed",
+      id: job.id,
+      error: { code, message: cancelled ? "cancelled" : String((error as Error).message) },
+    });
+  }
+}
+
+async function compile(job: Job): Promise<JobResult> {
+  const [behaviour] = job.model.split("-");
+  console.log(`fake compile of ${job.model}`);
+  if (process.env.FAKE_LOG !== undefined) appendFileSync(process.env.FAKE_LOG, `${job.id}\n`);
+  send({ type: "event", id: job.id, event: { type: "phase-start", phase: "build" } });
+  if (behaviour === "crash") process.kill(process.pid, "SIGSEGV");
+  if (behaviour === "fail") throw new Error("the library failed");
+  if (behaviour === "deaf") await sleep(600_000);
+  if (behaviour === "hang") await sleep(600_000, undefined, { signal: controller.abort.signal });
+  await sleep(behaviour === "slow" ? 300 : 15, undefined, { signal: controller.abort.signal });
+
+  const source = readFileSync(job.source);
+  const networkKey = createHash("sha256").update(source).update(job.precision).update(job.target.name).digest("hex");
+  const final = join(job.outDir, job.id);
+  const staged = await stageDirectory(final);
+  const artifacts: ArtifactFile[] = [];
+  for (const [kind, path, content] of [
+    ["engine", "model.engine", Buffer.concat([Buffer.from(networkKey), source])],
+    ["manifest", "manifest.json", Buffer.from(`${JSON.stringify({ id: job.id, networkKey })}\n`)],
+  ] as const) {
+    writeFileSync(join(staged, path), content.subarray(0, content.length / 2));
+    await sleep(3);
+    writeFileSync(join(staged, path), content);
+    const sha256 = createHash("sha256").update(content).digest("hex");
+    artifacts.push({ kind, path, size: content.length, sha256 });
+  }
+  await publishDirectory(staged, final);
+  return {
+    artifacts,
+    networkKey,
+    engineReused: false,
+    summary: { operators: 1, layers: 1, parameters: source.length, unsupported: [] },
+    comparison: null,
+    durations: { build: 15 },
+    library: { name: "fake", version: "1" },
+  };
+}
+
+send({ type: "ready", pid: process.pid });
