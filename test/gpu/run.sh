@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Everything that needs a GPU, in one run: engines built by our own runner and addon, verified, measured beside engines
+# of TensorRT's ONNX parser and beside PyTorch, wrapped modules run by Torch-TensorRT's runtime, and a soak.
+#
+#   test/gpu/run.sh OUT STEP...     steps: unit models build onnx measure wrapped torch soak (default: all, in this order)
+#
+# Environment:
+#   NODE            Node's binary (default: node)
+#   TENSORRT_ROOT   a folder with lib/ that holds libnvinfer.so.10, libnvinfer_plugin.so.10, libnvonnxparser.so.10
+#   PYTHON          a Python with PyTorch and torchvision for CUDA, and TensorRT's bindings (default: python3)
+#   TORCHTRT        Torch-TensorRT's libtorchtrt_runtime.so of the same release as PyTorch
+#   MODELS          models to measure (default: lenet squeezenet1_1 bert_tiny mobilenet_v3_small resnet50 vit_b_16)
+#   WORK            where models and engines go (default: OUT)
+set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+out=$(mkdir -p "$1" && cd "$1" && pwd)
+shift
+steps=${*:-unit models build onnx measure wrapped torch soak}
+NODE=${NODE:-node} PYTHON=${PYTHON:-python3} WORK=${WORK:-$out}
+export MODELS=${MODELS:-lenet squeezenet1_1 bert_tiny mobilenet_v3_small resnet50 vit_b_16}
+export LD_LIBRARY_PATH=$TENSORRT_ROOT/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+mkdir -p "$WORK/models"
+log=$out/run.log
+
+step() { # NAME COMMAND...
+  local name=$1 start
+  shift
+  start=$(date +%s)
+  echo "== $name" | tee -a "$log"
+  "$@" 2>&1 | tee -a "$log"
+  local status=${PIPESTATUS[0]}
+  echo "== $name: exit $status, $(($(date +%s) - start)) s" | tee -a "$log"
+}
+
+for name in $steps; do
+  case $name in
+    unit)
+      step unit "$NODE" "$root/dist/test/gpu/smoke.js" "$root/test/fixtures/models" "$WORK/smoke" ;;
+    models)
+      for model in lenet squeezenet1_1 bert_tiny; do cp -r "$root/test/fixtures/models/$model" "$WORK/models/" 2>/dev/null; done
+      made=$(for model in $MODELS; do case $model in lenet | squeezenet1_1 | bert_tiny) ;; *) echo "$model" ;; esac; done)
+      # shellcheck disable=SC2086
+      [ -z "$made" ] || step models "$PYTHON" "$root/test/zoo/make_models.py" "$WORK/models" $made --forms trace ;;
+    build)
+      "$NODE" "$root/dist/test/gpu/config.js" "$WORK" $MODELS >"$WORK/gpu.yaml"
+      step build "$NODE" "$root/bin/trtorch-build.js" build --config "$WORK/gpu.yaml" --on-failure continue ;;
+    onnx)
+      step onnx "$PYTHON" "$here/onnx_engines.py" "$WORK" $MODELS ;;
+    measure)
+      step measure "$NODE" "$root/dist/test/gpu/measure.js" "$WORK" "$out/measure.json" $MODELS ;;
+    wrapped)
+      step wrapped "$PYTHON" "$here/wrapped.py" "$WORK" "$TORCHTRT" $MODELS ;;
+    torch)
+      step torch "$PYTHON" "$here/torch_latency.py" "$WORK" "$out/torch.json" $MODELS ;;
+    soak)
+      step soak "$NODE" --expose-gc "$root/dist/test/gpu/soak.js" "$WORK" ;;
+  esac
+done
