@@ -204,10 +204,11 @@ export function broadcastShapes(ctx: ConversionContext, ...shapes: readonly (rea
 /** The tensor stretched to `dims`: its own sizes or 1 where they differ. */
 export function expandTo(ctx: ConversionContext, tensor: ITensor, dims: readonly Dim[]): ITensor {
   const ranked = expandRank(ctx, tensor, dims.length);
-  if (ranked.dims.length !== dims.length) {
+  const clashes = ranked.dims.some((dim, i) => dim !== 1 && isStatic([dim, dims[i] as Dim]) && dim !== dims[i]);
+  if (ranked.dims.length !== dims.length || clashes) {
     throw new TrtorchError(
       "conversion",
-      `${ctx.node.kind}: ${describe(tensor)} cannot be expanded to ${dims.length} dims`,
+      `${ctx.node.kind}: ${describe(tensor)} cannot be expanded to [${dims.map(String)}]`,
     );
   }
   if (ranked.dims.every((dim, i) => sameDim(dim, dims[i] as Dim))) return ranked;
