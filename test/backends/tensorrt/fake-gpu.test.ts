@@ -1,0 +1,116 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { execa } from "execa";
+import t from "tap";
+import { findHeaders } from "../../../src/backends/tensorrt/headers.js";
+import { setup } from "../../../src/backends/tensorrt/setup.js";
+
+// The runtime over a CUDA driver and a TensorRT 10.6 that are fakes: what can be tested of it without a GPU.
+
+const sources = fileURLToPath(new URL("fake-gpu/", import.meta.url));
+await setup({ flavours: ["trt10"] });
+
+/** Every method of the library's interfaces, doing nothing. */
+function stubs(headers: string): string {
+  const text = readFileSync(join(headers, "NvInferImpl.h"), "utf8").replace(/\/\/.*$/gm, "");
+  return ["VRuntime", "VCudaEngine", "VExecutionContext"]
+    .map((name) => {
+      const body = new RegExp(`class ${name} : public VRoot\\s*\\{([\\s\\S]*?)\\n\\};`).exec(text)?.[1] ?? "";
+      // Methods that only some builds of the library have.
+      const always = body.replace(/#if[\s\S]*?#endif/g, "");
+      const methods = [...always.matchAll(/virtual\s+([^;]*?)\s*=\s*0;/g)].map(([, signature = ""]) => {
+        const returned = signature.slice(0, signature.indexOf("("));
+        const action = returned.includes("&") ? "std::abort();" : /^void [^*]*$/.test(returned) ? "" : "return {};";
+        return `${signature} override { ${action} }`;
+      });
+      return `struct ${name}Stub : apiv::${name} {\n${methods.join("\n")}\n};\n`;
+    })
+    .join("");
+}
+
+const headers = (await findHeaders("trt10")) as string;
+const folder = t.testdir({ lib: {} });
+mkdirSync(join(folder, "lib"), { recursive: true });
+writeFileSync(join(folder, "stubs.h"), stubs(headers));
+const compile = (file: string, library: string) =>
+  execa("c++", [
+    ...["-w", "-std=c++17", "-shared", "-fPIC", `-I${folder}`, `-I${headers}`, `-I${dirname(headers)}`],
+    ...[join(sources, file), "-o", join(folder, "lib", library)],
+  ]);
+await compile("cuda.cc", "libcuda.so.1");
+await compile("tensorrt.cc", "libnvinfer.so.10");
+
+const { TENSORRT_ROOT: _, ...env } = process.env;
+const { stdout } = await execa(process.execPath, ["--expose-gc", "--import", "tsx", join(sources, "scenario.ts")], {
+  env: { ...env, LD_LIBRARY_PATH: join(folder, "lib") },
+  extendEnv: false,
+});
+const seen = JSON.parse(stdout);
+
+t.test("devices", async (t) => {
+  t.match(seen.device, {
+    uuid: "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f",
+    name: "Fake GPU",
+    major: 9,
+    minor: 0,
+    totalMemory: 2 ** 30,
+  });
+  t.equal(seen.byUuid, "Fake GPU (sm_90)");
+  t.match(seen.noSuchDevice, { code: "missing-library", message: /no GPU '3': CUDA shows this process 1/ });
+});
+
+t.test("what an engine says of itself", async (t) => {
+  t.same(seen.engine, {
+    device: "Fake GPU (sm_90)",
+    flavour: "trt10",
+    inputs: [
+      {
+        name: "x",
+        type: "kFLOAT",
+        dims: [-1, 4],
+        profiles: [
+          { min: [1, 4], opt: [1, 4], max: [8, 4] },
+          { min: [9, 4], opt: [9, 4], max: [64, 4] },
+        ],
+      },
+    ],
+    outputs: [
+      { name: "y", type: "kFLOAT", dims: [-1, 4], profiles: [] },
+      { name: "places", type: "kINT64", dims: [-1], profiles: [] },
+    ],
+  });
+});
+
+t.test("executions: fixed and data-dependent outputs, profiles, graphs, calls at once", async (t) => {
+  t.same(seen.small, {
+    y: ["float32", [2, 4], [-4, -2, 0, 2, 4, 6, 8, 10]],
+    places: ["int64", [5], [3, 4, 5, 6, 7]],
+  });
+  t.same(seen.secondProfile.y[1], [9, 4]);
+  t.same(seen.graph.y[2], [-4, -2, 0, 2, 4, 6, 8, 10]);
+  t.same(seen.bench, [[0.25, 0.25, 0.25, 0.25, 0.25], true]);
+  t.equal(seen.benchWithoutGraph, false, "an output of unknown size cannot be captured");
+  t.same(seen.atOnce, [
+    [1, 4],
+    [2, 4],
+    [3, 4],
+  ]);
+});
+
+t.test("failures", async (t) => {
+  t.match(seen.fails, { code: "library", message: /could not execute/ });
+  t.match(seen.tooLarge, { code: "mismatch", hint: "It takes [1,4] to [8,4], or [9,4] to [64,4]." });
+  t.match(seen.missing, { code: "mismatch", message: "there is no value for the input x" });
+  t.match(seen.incompatible, {
+    code: "library",
+    message: /TensorRT 10\.6\.0 cannot load this engine on Fake GPU \(sm_90\)\n.*expecting compute 9\.0/,
+    hint: /built by TensorRT 10\.6\.0\.26/,
+  });
+  t.match(seen.disposed, { code: "usage", message: /disposed/ });
+});
+
+t.test("nothing is left on the device, disposed of or dropped", async (t) => {
+  // The scenario's engine by UUID was dropped as well.
+  t.equal(seen.left, 0);
+});
