@@ -5,6 +5,7 @@ import {
   asScalar,
   broadcastOperands,
   castTo,
+  constantLike,
   elementWise,
   expandRank,
   type Operand,
@@ -100,8 +101,9 @@ function bitwise(operation: BitOperation): Binary {
 }
 
 /**
- * TensorRT has bits of bools only: an integer becomes its bits along a new last axis, floor(x / 2^i) mod 2, and their sum
- * by place value, in which the highest bit counts negative, the integer again.
+ * TensorRT has bits of bools only: words of 32 bits become their bits along a new last axis, floor(x / 2^i) mod 2, and
+ * those, combined, a sum by place value again, in which the sign's counts negative. All of it stays below 2^53, where
+ * sums of int64 are exact whatever computes them.
  */
 function bitByBit(
   ctx: ConversionContext,
@@ -111,31 +113,32 @@ function bitByBit(
   dtype: ScalarType,
 ): TensorValue {
   const { network } = ctx;
-  const count = dtype === "int64" ? 64 : 32;
-  const operands = broadcastOperands(ctx, [a, b], dtype);
+  const operands = broadcastOperands(ctx, [castTo(ctx, a, dtype), castTo(ctx, b, dtype)], "int64");
   const rank = (operands[0] as ITensor).dims.length;
+  const places = Array.from({ length: WORD }, (_, i) => i);
   const along = (numbers: readonly number[]): ITensor =>
-    expandRank(ctx, ctx.constant((operands[0] as ITensor).type, [count], numbers), rank + 1);
-  const places = Array.from({ length: count }, (_, i) => i);
-  // 2^63 is no int64: the last bit takes two steps.
-  const divisors = along(places.map((i) => 2 ** Math.min(i, count - 2)));
-  const again = along(places.map((i) => (i === count - 1 ? 2 : 1)));
-  const two = along(places.map(() => 2));
-  const bitsOf = (x: ITensor): ITensor => {
-    const column = reshape(ctx, x, [...x.dims, 1]);
-    const shifted = network.addElementWise(network.addElementWise(column, divisors, "kFLOOR_DIV"), again, "kFLOOR_DIV");
-    const half = network.addElementWise(shifted, two, "kFLOOR_DIV");
-    return network.addCast(
-      network.addElementWise(shifted, network.addElementWise(half, two, "kPROD"), "kSUB"),
-      "kBOOL",
-    );
+    expandRank(ctx, ctx.constant("kINT64", [WORD], numbers), rank + 1);
+  const divide = (x: ITensor, y: ITensor): ITensor => network.addElementWise(x, y, "kFLOOR_DIV");
+  const times = (x: ITensor, y: ITensor): ITensor => network.addElementWise(x, y, "kPROD");
+  const [powers, two] = [along(places.map((i) => 2 ** i)), along(places.map(() => 2))];
+  const combine = (words: readonly ITensor[], isSigned: boolean): ITensor => {
+    const [x, y] = words.map((word) => {
+      const shifted = divide(reshape(ctx, word, [...word.dims, 1]), powers);
+      return network.addCast(network.addElementWise(shifted, times(divide(shifted, two), two), "kSUB"), "kBOOL");
+    }) as [ITensor, ITensor];
+    const values = isSigned ? along(places.map((i) => (i === WORD - 1 ? -(2 ** i) : 2 ** i))) : powers;
+    const bits = network.addCast(network.addElementWise(x, y, operation), "kINT64");
+    return network.addReduce(times(bits, values), "kSUM", [rank], false);
   };
-  const [x, y] = operands.map(bitsOf) as [ITensor, ITensor];
-  const bits = network.addCast(network.addElementWise(x, y, operation), divisors.type);
-  const values = along(places.map((i) => (i === count - 1 ? -(2 ** i) : 2 ** i)));
-  const sum = network.addReduce(network.addElementWise(bits, values, "kPROD"), "kSUM", [rank], false);
+  if (dtype !== "int64") return castTo(ctx, ctx.tensorValue(combine(operands, true), "int64"), dtype);
+  const size = constantLike(ctx, operands[0] as ITensor, 2 ** WORD);
+  const upper = operands.map((x) => divide(x, size));
+  const lower = operands.map((x, i) => network.addElementWise(x, times(upper[i] as ITensor, size), "kSUB"));
+  const sum = network.addElementWise(times(combine(upper, true), size), combine(lower, false), "kSUM");
   return ctx.tensorValue(sum, dtype);
 }
+
+const WORD = 32;
 
 /** x * 2^n, and x / 2^n rounded down, which is what a shift of two's complement does. */
 function shift(operation: "left" | "right"): Binary {
