@@ -1,6 +1,6 @@
 import { findSchemas } from "../torchscript/schemas.js";
 import { TrtorchError } from "../util/errors.js";
-import { type Constant, Device, EnumValue, TupleValue } from "./constant.js";
+import { type Constant, Device, EnumValue, ObjectValue, TupleValue } from "./constant.js";
 import { type Attribute, type Block, Graph, type Node, type SourceRange, type Value } from "./graph.js";
 import { DTYPE_NAMES } from "./printer.js";
 import { resolveSchema } from "./resolve.js";
@@ -355,6 +355,8 @@ class Parser {
       const elements = type?.kind === "TupleType" ? type.elements : [];
       return new TupleValue(this.#constantsUntil(")", (i) => elements[i]));
     }
+    // The print of an object says its class and no more.
+    if (type?.kind === "ClassType" && this.#accept("<object>")) return new ObjectValue(type.name);
     if (this.#peek("<")) return this.#tensor(type ?? TensorType);
     if (this.#peek("{")) return type?.kind === "DictType" ? this.#dict(type.key, type.value) : this.#tensor(TensorType);
     const number = this.#tryMatch(NUMBER);

@@ -1,17 +1,16 @@
 import type { Constant } from "../ir/constant.js";
 import { TupleValue } from "../ir/constant.js";
 import { allNodes, type Graph, type Node, type Value } from "../ir/graph.js";
-import { Tensor } from "../ir/tensor.js";
 import { BoolType, printType, type Type } from "../ir/type.js";
 import { constantBefore, constantsOf, replaceNode } from "./blocks.js";
 import { hasEffect, writtenInputs } from "./effects.js";
 import { evaluate, evaluateTypes } from "./evaluate.js";
-import { typeOfConstant } from "./freeze.js";
+import { holdsTensor, typeOfConstant } from "./freeze.js";
 
 /** Computes an operator on constant tensors; undefined where it cannot. */
 export type FoldTensors = (node: Node, inputs: Constant[]) => Constant[] | undefined;
 
-/** Results differ from call to call, or the point of the operator is to make a tensor that does not share memory. */
+/** Results differ from call to call, or hold what nobody has written yet. */
 const UNFOLDABLE =
   /^aten::(?:rand|normal|bernoulli|multinomial|poisson|dropout|feature_dropout|alpha_dropout|rrelu|empty|_.*dropout)/;
 
@@ -43,7 +42,7 @@ function foldNode(node: Node, mutable: ReadonlySet<string>, foldTensors: FoldTen
     replaceNode(node, [folded]);
     return true;
   }
-  if (foldTensors === undefined || !node.kind.includes("::") || UNFOLDABLE.test(node.kind)) return false;
+  if (foldTensors === undefined || isRandom(node)) return false;
   const results = foldTensors(node, inputs);
   if (results === undefined || results.length !== node.outputs.length) return false;
   const outputs = node.outputs.map((output, i) => {
@@ -80,12 +79,6 @@ function construct(node: Node, inputs: readonly Constant[], mutable: ReadonlySet
   }
 }
 
-function holdsTensor(value: Constant): boolean {
-  if (value instanceof Tensor) return true;
-  if (value instanceof TupleValue) return value.elements.some(holdsTensor);
-  return Array.isArray(value) && value.some(holdsTensor);
-}
-
 function readsMutable(node: Node, mutable: ReadonlySet<string>): boolean {
   return node.inputs.some((input) => isMutable(input, mutable));
 }
@@ -114,4 +107,9 @@ export function isMutable(value: Value, mutable: ReadonlySet<string>): boolean {
   if (mutable.has(printType(value.type))) return true;
   for (const { user, offset } of value.uses) if (writtenInputs(user).includes(offset)) return true;
   return false;
+}
+
+/** Does an operator give something else each time? */
+export function isRandom(node: Node): boolean {
+  return UNFOLDABLE.test(node.kind);
 }

@@ -30,11 +30,14 @@ class Freezer {
   readonly #cells = new Map<ObjectValue, Map<string, Cell>>();
   /** Constants by what they hold: objects and tensors by identity, the rest by type and text. */
   readonly #constants = new Map<unknown, Value>();
+  /** Constants stand before this, in the order in which they are first read. */
+  readonly #anchor: Node;
 
   constructor(graph: Graph, root: ObjectValue, report: LoweringReport) {
     this.#graph = graph;
     this.#root = root;
     this.#report = report;
+    this.#anchor = graph.block.prependNode(graph.createNode("prim::Param"));
   }
 
   run(self: Value): void {
@@ -49,6 +52,7 @@ class Freezer {
       if (value !== self && !value.hasUses && value.node.kind === "prim::GetAttr") value.node.destroy();
       else if (value !== self && value.hasUses && value.node.kind === "prim::GetAttr") this.#keepObject(value);
     }
+    this.#anchor.destroy();
     if (!self.hasUses) this.#graph.block.paramNode.eraseOutput(0);
   }
 
@@ -161,21 +165,42 @@ class Freezer {
   #attribute(object: ObjectValue, name: string, path: string, declared: Type): Value {
     const given = object.attributes.get(name) ?? null;
     const value = name === "training" && typeof given === "boolean" ? false : given;
-    const type = typeOfConstant(value, declared);
-    const isShared = value instanceof Tensor || value instanceof ObjectValue;
+    return this.#constant(value, typeOfConstant(value, declared), `${path}.${name}`);
+  }
+
+  #constant(value: Constant, type: Type, name: string): Value {
     // Lists and dicts may be written to: each attribute's is one value, as in Python.
-    const key = isShared
-      ? value
-      : typeof value === "object" && value !== null
-        ? value
-        : `${type.kind} ${String(value)}`;
+    const key = typeof value === "object" && value !== null ? value : `${type.kind} ${String(value)}`;
     const known = this.#constants.get(key);
     if (known !== undefined) return known;
-    const constant = this.#graph.createConstant(value, type);
-    this.#graph.block.prependNode(constant);
-    constant.output().debugName = `${path}.${name}`;
-    this.#constants.set(key, constant.output());
-    return constant.output();
+    const node = this.#construct(value, type, name) ?? this.#graph.createConstant(value, type);
+    node.insertBefore(this.#anchor);
+    node.output().debugName = name;
+    this.#constants.set(key, node.output());
+    return node.output();
+  }
+
+  /** A list or tuple that holds tensors is made of them, so that each stays one constant. */
+  #construct(value: Constant, type: Type, name: string): Node | undefined {
+    if (value instanceof Tensor || !holdsTensor(value)) return undefined;
+    if (Array.isArray(value) && type.kind === "ListType") {
+      const items = value.map((item, i) => this.#constant(item, typeOfConstant(item, type.element), `${name}.${i}`));
+      return this.#graph.createNode("prim::ListConstruct", items, [type]);
+    }
+    if (value instanceof TupleValue && type.kind === "TupleType") {
+      const items = value.elements.map((item, i) =>
+        this.#constant(item, typeOfConstant(item, type.elements[i] ?? AnyType), `${name}.${i}`),
+      );
+      return this.#graph.createNode("prim::TupleConstruct", items, [type]);
+    }
+    if (value instanceof Map && type.kind === "DictType") {
+      const items = [...value].flatMap(([key, item]) => [
+        this.#constant(key, type.key, `${name}.key`),
+        this.#constant(item, typeOfConstant(item, type.value), `${name}.${key}`),
+      ]);
+      return this.#graph.createNode("prim::DictConstruct", items, [type]);
+    }
+    return undefined;
   }
 
   /** An object that an operator takes, such as the packed weights of a quantized layer. */
@@ -183,12 +208,18 @@ class Freezer {
     const known = this.#objects.get(value);
     const isRead = [...value.uses].every(({ user }) => user.kind === "prim::GetAttr" || user.kind === "prim::SetAttr");
     if (known === undefined || isRead) return;
-    const constant = this.#graph.createConstant(known.object, ClassType(known.object.typeName));
-    this.#graph.block.prependNode(constant);
-    constant.output().debugName = known.path;
-    value.replaceAllUsesWith(constant.output());
+    const constant = this.#constant(known.object, ClassType(known.object.typeName), known.path);
+    value.replaceAllUsesWith(constant);
     value.node.destroy();
   }
+}
+
+/** A tensor, or a container with one somewhere in it. */
+export function holdsTensor(value: Constant): boolean {
+  if (value instanceof Tensor) return true;
+  if (value instanceof TupleValue) return value.elements.some(holdsTensor);
+  if (value instanceof Map) return [...value.values()].some(holdsTensor);
+  return Array.isArray(value) && value.some(holdsTensor);
 }
 
 /** The type of a constant that was declared as `declared`: an Optional that holds something is no Optional any more. */

@@ -11,12 +11,14 @@ import { type FoldTensors, foldConstants } from "./fold-constants.js";
 import { freeze } from "./freeze.js";
 import { functionalize } from "./functionalize.js";
 import { inlineCalls } from "./inline-calls.js";
+import { mergeDuplicates } from "./merge-duplicates.js";
 import { poolConstants } from "./pool-constants.js";
 import { removeDropout } from "./remove-dropout.js";
 import { removeExceptions } from "./remove-exceptions.js";
 import { removeMessages } from "./remove-messages.js";
 import { removeNoOps } from "./remove-no-ops.js";
 import { removeOptionals } from "./remove-optionals.js";
+import { removeRoundTrips } from "./remove-round-trips.js";
 import { LoweringReport, type Removal } from "./report.js";
 import { resolveBranches } from "./resolve-branches.js";
 import { unrollLoops } from "./unroll-loops.js";
@@ -57,9 +59,10 @@ const UNROLL_BUDGET = 200_000;
  * 5. remove-dropout
  * 6. functionalize: writes in place become new values
  * 7. simplify again, now with tensors
- * 8. remove-no-ops: copies and changes of memory layout
- * 9. fold-batch-norm
- * 10. pool-constants: each constant once, at the front
+ * 8. merge-duplicates: common subexpressions
+ * 9. remove-no-ops: copies and changes of memory layout
+ * 10. fold-batch-norm
+ * 11. pool-constants: each constant once, at the front
  *
  * A `prim::If` or `prim::Loop` that depends on shapes or on data stays: conversion resolves those on shapes.
  */
@@ -75,6 +78,7 @@ export function lower(program: Program, method: string, options: LoweringOptions
   stages.run("remove-dropout", () => removeDropout(graph, report));
   stages.run("functionalize", () => functionalize(graph, report));
   stages.simplify(options.foldTensors);
+  stages.run("merge-duplicates", () => mergeDuplicates(graph));
   stages.run("remove-no-ops", () => removeNoOps(graph, report));
   stages.run("fold-batch-norm", () => foldBatchNorm(graph, report));
   stages.run("eliminate-dead-code", () => eliminateDeadCode(graph));
@@ -109,6 +113,7 @@ class Stages {
         this.run("resolve-branches", () => resolveBranches(graph)),
         this.run("remove-exceptions", () => removeExceptions(graph, this.#report)),
         this.run("remove-optionals", () => removeOptionals(graph)),
+        this.run("remove-round-trips", () => removeRoundTrips(graph)),
         this.run("flatten-tuples", () => flattenTuples(graph)),
         this.run("flatten-objects", () => flattenObjects(graph)),
         this.run("flatten-lists", () => flattenLists(graph)),

@@ -42,7 +42,16 @@ export function removeNoOps(graph: Graph, report: LoweringReport): boolean {
 
 function identityOf(node: Node): Value | undefined {
   if (IDENTITIES.has(node.kind)) return node.inputs[0];
+  if (node.kind === "aten::slice" && isWhole(node)) return node.input();
   return node.kind === "aten::to" && movesOnly(node) ? node.input() : undefined;
+}
+
+/** `x[:]` of a tensor. A slice of a list is a copy. */
+function isWhole(node: Node): boolean {
+  if (node.input().type.kind !== "TensorType" || node.inputs.length !== 5) return false;
+  const [start, end, step] = node.inputs.slice(2).map(constantOf);
+  const isToEnd = end === null || (typeof end === "number" && end >= 2 ** 63 - 1024);
+  return (start === null || start === 0) && isToEnd && step === 1;
 }
 
 /** `to(device=...)` without a dtype. The overload that takes another tensor takes over its dtype too. */
