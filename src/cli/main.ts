@@ -6,6 +6,7 @@ import { defineClean } from "./commands/clean.js";
 import { defineDoctor } from "./commands/doctor.js";
 import { defineFingerprint } from "./commands/fingerprint.js";
 import { defineInit } from "./commands/init.js";
+import { defineInspect } from "./commands/inspect.js";
 import { defineMerge } from "./commands/merge.js";
 import { definePlan } from "./commands/plan.js";
 import { defineSetup } from "./commands/setup.js";
@@ -18,6 +19,7 @@ const COMMANDS = [
   defineBuild,
   defineCheck,
   definePlan,
+  defineInspect,
   defineInit,
   defineSetup,
   defineDoctor,

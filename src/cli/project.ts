@@ -36,7 +36,7 @@ export class ConfigError extends TrtorchError {
 
   constructor(diagnostics: readonly Diagnostic[]) {
     super("config", formatDiagnostics(diagnostics));
-    this.diagnostics = diagnostics;
+    this.diagnostics = diagnostics.toSorted((a, b) => a.span.offset - b.span.offset);
   }
 }
 

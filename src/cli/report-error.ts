@@ -1,3 +1,4 @@
+import { position } from "../config/diagnostic.js";
 import { formatLocation, TrtorchError } from "../util/errors.js";
 import type { CliContext, ExitCode } from "./context.js";
 import { ConfigError } from "./project.js";
@@ -27,7 +28,9 @@ function toJson(error: unknown, code: string): object {
       severity,
       message,
       file: source.name,
-      ...span,
+      line: position(source, span.offset).line,
+      column: position(source, span.offset).column,
+      length: span.length,
       hint,
     }));
     return { error: { code, message: `${diagnostics.length} mistakes`, diagnostics } };

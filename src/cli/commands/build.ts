@@ -91,7 +91,7 @@ function rejectMistypedCommand(word: string | undefined): void {
   throw new TrtorchError("usage", `there is no command "${word}"`, { hint });
 }
 
-const COMMANDS = "build check plan init setup doctor watch clean cache merge fingerprint help".split(" ");
+const COMMANDS = "build check plan inspect init setup doctor watch clean cache merge fingerprint help".split(" ");
 
 function override(config: Config, options: BuildOptions): Config {
   const { concurrency, onFailure } = options;

@@ -1,0 +1,111 @@
+import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+import { project, trtorch, write } from "./project.js";
+
+const MODELS = fileURLToPath(new URL("../fixtures/models/lenet/", import.meta.url));
+
+t.test("check: what is supported, and exit code 1 where something is not", async (t) => {
+  const root = t.testdir({});
+  for (const file of ["trace.ts", "export.pt2"]) copyFileSync(join(MODELS, file), join(root, file));
+  const good = await trtorch(root, ["check", "trace.ts", "--input", "1x1x32x32"]);
+  t.match(good.stdout, /^trace: supported; \d+ operators, \d+ layers, 81194 parameters\n$/);
+  t.equal(good.code, 0);
+  const json = await trtorch(root, ["check", "export.pt2", "--json"]);
+  t.match(JSON.parse(json.stdout), { models: [{ model: "export", supported: true, parameters: { elements: 81194 } }] });
+  write(root, { "broken.ts": "not an archive" });
+  const broken = await trtorch(root, ["check", "broken.ts", "--input", "1"]);
+  t.equal(broken.code, 1);
+  t.match(broken.stdout, /^broken: .+\n$/);
+});
+
+t.test("inspect: models, and files that are none", async (t) => {
+  const root = t.testdir({ "text.ts": "hello" });
+  copyFileSync(join(MODELS, "export.pt2"), join(root, "lenet.pt2"));
+  const shown = await trtorch(root, ["inspect", "lenet.pt2"]);
+  t.match(
+    shown.stdout,
+    /^lenet\.pt2: torch\.export, \d+\.\d kB\n\nmethod forward: 81194 parameters\n {2}input x: float32 \[1\.\.16, 1, 32, 32\]\n/,
+  );
+  t.equal((await trtorch(root, ["inspect", "text.ts"])).code, 2);
+  t.equal((await trtorch(root, ["inspect", "none"])).stderr, "error: cannot read none: there is no such file\n");
+});
+
+t.test("init writes a config that a build reads, once", async (t) => {
+  const root = t.testdir({ ".gitignore": "node_modules/", src: { "code.ts": "export {};" } });
+  mkdirSync(join(root, "models"));
+  for (const file of ["trace.ts", "export.pt2"]) copyFileSync(join(MODELS, file), join(root, "models", file));
+  const made = await trtorch(root, ["init"]);
+  t.equal(
+    made.stdout,
+    `wrote trtorch.config.yaml
+added engines/ and .trtorch-build/ to .gitignore
+next: look at the inputs, then \`trtorch-build plan\` and \`trtorch-build\`
+`,
+  );
+  t.equal(readFileSync(join(root, ".gitignore"), "utf8"), "node_modules/\nengines/\n.trtorch-build/\n");
+  t.equal(
+    (await trtorch(root, ["plan"])).stdout,
+    `stale  export/fp16-sm_80+sm_86+sm_89+sm_120  not built yet
+stale  trace/fp16-sm_80+sm_86+sm_89+sm_120   not built yet
+0 fresh, 2 to build
+`,
+  );
+  t.equal((await trtorch(root, ["init"])).stderr, "error: trtorch.config.yaml is there already\n");
+});
+
+t.test("plan and fingerprint for other programs", async (t) => {
+  const root = t.testdir({});
+  project(root, ["a", "b"]);
+  t.same(JSON.parse((await trtorch(root, ["plan", "--format", "github-matrix", "--filter", "a"])).stdout), {
+    include: [
+      { id: "a/fp32-sm_86", model: "a", precision: "fp32", target: "sm_86" },
+      { id: "a/fp32-sm_89", model: "a", precision: "fp32", target: "sm_89" },
+    ],
+  });
+  t.same(JSON.parse((await trtorch(root, ["plan", "--format", "github-matrix", "--shards", "2"])).stdout), {
+    include: [{ shard: "1/2" }, { shard: "2/2" }],
+  });
+  t.match(JSON.parse((await trtorch(root, ["plan", "--json", "--affected-by", "models/b.ts"])).stdout), {
+    jobs: [
+      { id: "b/fp32-sm_86", fresh: false, reasons: ["not built yet"], placement: { slot: "cpu" } },
+      { id: "b/fp32-sm_89" },
+    ],
+  });
+  const before = await trtorch(root, ["fingerprint"]);
+  t.match(before.stdout, /^[0-9a-f]{64}\n$/);
+  t.equal((await trtorch(root, ["fingerprint"])).stdout, before.stdout);
+  write(root, { "models/a.ts": "other" });
+  t.not((await trtorch(root, ["fingerprint"])).stdout, before.stdout);
+});
+
+t.test("mistakes of a config: all of them, exit code 2, nothing built", async (t) => {
+  const root = t.testdir({});
+  write(root, {
+    "trtorch.config.yaml": "version: 1\nmodles: []\nmodels:\n  - { source: a.pt2, precisions: [fp17] }\n",
+  });
+  const { code, stdout, stderr } = await trtorch(root, ["build"]);
+  t.same([code, stdout], [2, ""]);
+  t.equal(
+    stderr,
+    `trtorch.config.yaml:2:1: error: unknown key "modles" in the config
+    2 | modles: []
+      | ^^^^^^
+  hint: did you mean "models"?
+
+trtorch.config.yaml:4:15: error: there is no file a.pt2
+    4 |   - { source: a.pt2, precisions: [fp17] }
+      |               ^^^^^
+  hint: paths are relative to .
+
+trtorch.config.yaml:4:35: error: unknown precision "fp17"
+    4 |   - { source: a.pt2, precisions: [fp17] }
+      |                                   ^^^^
+  hint: did you mean "fp16"? known: fp32, fp16, bf16
+`,
+  );
+  t.match(JSON.parse((await trtorch(root, ["build", "--json"])).stdout), {
+    error: { code: "config", diagnostics: [{ file: "trtorch.config.yaml", line: 2, column: 1, length: 6 }, {}, {}] },
+  });
+});
