@@ -1,3 +1,5 @@
+import { add, type Dim, sub } from "../../network/symbolic.js";
+import { padAxes } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import { castTo, normalizeAxis, promoteTypes } from "../operands.js";
 import { converter } from "../registry.js";
@@ -21,7 +23,8 @@ export function concatenated(ctx: ConversionContext, tensors: readonly TensorVal
   return ctx.tensorValue(ctx.network.addConcatenation(parts, axis), dtype);
 }
 
-function stacked(ctx: ConversionContext, tensors: readonly TensorValue[], dim: number): TensorValue {
+/** Side by side along an axis of their own. */
+export function stacked(ctx: ConversionContext, tensors: readonly TensorValue[], dim: number): TensorValue {
   return concatenated(
     ctx,
     tensors.map((tensor) => unsqueezed(ctx, tensor, dim)),
@@ -84,3 +87,20 @@ export const stackAlong = [
     ),
   ),
 ];
+
+/** Matrices along the diagonal of one, zeros elsewhere. Vectors are rows. */
+export const blockDiag = converter("aten::block_diag(Tensor[] tensors) -> Tensor", (ctx, { tensors }) => {
+  const dtype = tensors.map((tensor) => tensor.dtype).reduce(promoteTypes);
+  // TensorRT fills slices of numbers only.
+  const numbers = dtype === "bool" ? "int32" : dtype;
+  const blocks = raised(ctx, tensors, 2).map((tensor) => castTo(ctx, tensor, numbers).tensor);
+  const width = add(...blocks.map((block) => block.dims[1] as Dim));
+  let left: Dim = 0;
+  const bands = blocks.map((block) => {
+    const columns = block.dims[1] as Dim;
+    const band = padAxes(ctx, block, [0, left], [0, sub(sub(width, left), columns)], "kFILL");
+    left = add(left, columns);
+    return band;
+  });
+  return castTo(ctx, ctx.tensorValue(ctx.network.addConcatenation(bands, 0), numbers), dtype);
+});

@@ -6,6 +6,7 @@ import type { ConversionContext } from "../context.js";
 import { broadcastShapes, castTo, expandRank, expandTo, normalizeAxis, reshape } from "../operands.js";
 import { converter } from "../registry.js";
 import type { TensorValue } from "../values.js";
+import { stacked } from "./concat.js";
 import { viewed } from "./view.js";
 
 function expanded(ctx: ConversionContext, self: TensorValue, dims: readonly Dim[]): TensorValue {
@@ -161,3 +162,35 @@ export const meshgrid = [
     grid(ctx, tensors, indexing),
   ),
 ];
+
+/** Every choice of one element from each vector, a row each; a single vector is itself. */
+export const cartesianProduct = converter("aten::cartesian_prod(Tensor[] tensors) -> Tensor", (ctx, { tensors }) => {
+  const [only] = tensors;
+  if (tensors.length === 1 && only !== undefined) return only;
+  const columns = grid(ctx, tensors, "ij").map((tensor) => viewed(ctx, tensor, [-1]));
+  return stacked(ctx, columns, 1);
+});
+
+/** Every choice of `r` elements, in their order. */
+export const combinations = converter(
+  "aten::combinations(Tensor self, int r=2, bool with_replacement=False) -> Tensor",
+  (ctx, { self, r, with_replacement }) => {
+    const [length] = self.dims;
+    if (typeof length !== "number") {
+      return ctx.unsupported("the number of elements must be known at build time", "Give that dim a fixed size.");
+    }
+    let rows: number[][] = [[]];
+    for (let i = 0; i < r; i++) {
+      rows = rows.flatMap((row) => {
+        const last = row.at(-1);
+        const first = last === undefined ? 0 : with_replacement ? last : last + 1;
+        return range(length)
+          .slice(first)
+          .map((next) => [...row, next]);
+      });
+    }
+    if (r === 0) rows = [];
+    const places = ctx.constant("kINT64", [rows.length, r], rows.flat());
+    return like(ctx, self, ctx.network.addGather(self.tensor, places, 0));
+  },
+);

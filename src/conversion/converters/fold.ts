@@ -4,6 +4,7 @@ import { iota, like, movedAxis, padAxes, permute, range, spliceDims } from "../a
 import type { ConversionContext } from "../context.js";
 import { normalizeAxis, reshape } from "../operands.js";
 import { converter } from "../registry.js";
+import type { TensorValue } from "../values.js";
 import { viewed } from "./view.js";
 
 /** Places of the elements of sliding windows: `outer * i + inner * j` as `[outerSize, innerSize]`. */
@@ -14,17 +15,31 @@ function windowPlaces(ctx: ConversionContext, outerSize: Dim, outer: number, inn
 }
 
 /** Windows of `size` elements every `step` along an axis; the windows' elements are the last axis of the result. */
-export const unfold = converter(
-  "aten::unfold(Tensor(a) self, int dimension, int size, int step) -> Tensor(a)",
-  (ctx, { self, dimension, size, step }) => {
-    if (self.dims.length === 0) return viewed(ctx, self, [size]);
-    const axis = normalizeAxis(ctx, dimension, self.dims.length);
-    const count = add(floordiv(sub(self.dims[axis] as Dim, size), step), 1);
-    const windows = ctx.network.addGather(self.tensor, windowPlaces(ctx, count, step, size, 1), axis);
-    const rank = windows.dims.length;
-    return like(ctx, self, permute(ctx, windows, movedAxis(rank, axis + 1, rank - 1)));
-  },
-);
+function unfolded(
+  ctx: ConversionContext,
+  self: TensorValue,
+  dimension: number,
+  size: number,
+  step: number,
+): TensorValue {
+  if (self.dims.length === 0) return viewed(ctx, self, [size]);
+  const axis = normalizeAxis(ctx, dimension, self.dims.length);
+  const count = add(floordiv(sub(self.dims[axis] as Dim, size), step), 1);
+  const windows = ctx.network.addGather(self.tensor, windowPlaces(ctx, count, step, size, 1), axis);
+  const rank = windows.dims.length;
+  return like(ctx, self, permute(ctx, windows, movedAxis(rank, axis + 1, rank - 1)));
+}
+
+export const unfold = [
+  converter(
+    "aten::unfold(Tensor(a) self, int dimension, int size, int step) -> Tensor(a)",
+    (ctx, { self, dimension, size, step }) => unfolded(ctx, self, dimension, size, step),
+  ),
+  converter(
+    "aten::unfold_copy(Tensor self, int dimension, int size, int step) -> Tensor",
+    (ctx, { self, dimension, size, step }) => unfolded(ctx, self, dimension, size, step),
+  ),
+];
 
 function windowCount(size: Dim, kernel: number, dilation: number, padding: number, stride: number): Dim {
   return add(floordiv(sub(add(size, 2 * padding), dilation * (kernel - 1) + 1), stride), 1);
