@@ -1,7 +1,7 @@
 import { TupleValue } from "../ir/constant.js";
 import type { Block, Node } from "../ir/graph.js";
 import type { ITensor } from "../network/layers.js";
-import { isSymbolic, keyOf, SymBool, SymInt, type SymScalar } from "../network/symbolic.js";
+import { type Dim, isSymbolic, keyOf, SymBool, SymInt, type SymScalar, toDims } from "../network/symbolic.js";
 import { TrtorchError } from "../util/errors.js";
 import { describeValue } from "./arguments.js";
 import type { Interpreter } from "./convert.js";
@@ -41,6 +41,7 @@ export function convertIf(interpreter: Interpreter, node: Node): void {
   const conditional = network.addIfConditional(tensor);
   const thenResults = conditional.branch("then", () => toTensors(interpreter.runBlock(thenBlock)));
   const elseResults = conditional.branch("else", () => toTensors(interpreter.runBlock(elseBlock)));
+  ctx.node = node;
   const results = thenResults.map((thenResult, i) =>
     merge(interpreter, node, conditional, condition, thenResult, elseResults[i] as IValue),
   );
@@ -91,6 +92,13 @@ function merge(
   if (a === b) return a;
   const { ctx } = interpreter;
   if (a instanceof TensorValue && b instanceof TensorValue) {
+    // Myelin fails with an internal error on anything else.
+    if (ctx.capabilities.backend === "tensorrt-rtx" && !sameDims(a.dims, b.dims)) {
+      return ctx.unsupported(
+        `its branches give tensors of sizes [${toDims(a.dims)}] and [${toDims(b.dims)}] (-1: known at run time only), TensorRT-RTX asks for equal ones`,
+        "Give both branches the same sizes, do without the branch (pad by size % 2), or narrow the inputs' ranges until they decide it.",
+      );
+    }
     const thenTensor = conditional.branch("then", () => ctx.network.addIdentity(a.tensor));
     const elseTensor = conditional.branch("else", () => ctx.network.addIdentity(b.tensor));
     return ctx.tensorValue(conditional.addOutput(thenTensor, elseTensor), a.dtype);
@@ -110,6 +118,10 @@ function merge(
     `its branches give ${describeValue(a)} and ${describeValue(b)}, and which one is known only at run time`,
     "Both branches of a condition on data must give tensors. Conditions on sizes are decided when those dims are fixed.",
   );
+}
+
+function sameDims(a: readonly Dim[], b: readonly Dim[]): boolean {
+  return a.length === b.length && a.every((dim, i) => keyOf(dim) === keyOf(b[i] as Dim));
 }
 
 function isNumber(value: IValue): value is SymScalar {

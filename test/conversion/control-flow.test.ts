@@ -1,5 +1,6 @@
 import t from "tap";
 import { execute } from "../../src/backends/onnx/runtime.js";
+import type { Capabilities } from "../../src/conversion/context.js";
 import { convert } from "../../src/conversion/convert.js";
 import { defaultRegistry } from "../../src/conversion/default-registry.js";
 import type { InputSpec } from "../../src/ir/input-spec.js";
@@ -9,8 +10,8 @@ import type { Network } from "../../src/network/network.js";
 
 const capabilities = { backend: "onnxruntime", version: [1, 0] } as const;
 
-function toNetwork(ir: string, inputs: readonly InputSpec[]): Network {
-  return convert(parseIR(ir), { inputs, registry: defaultRegistry(), capabilities }).network;
+function toNetwork(ir: string, inputs: readonly InputSpec[], target: Capabilities = capabilities): Network {
+  return convert(parseIR(ir), { inputs, registry: defaultRegistry(), capabilities: target }).network;
 }
 
 async function run(network: Network, values: readonly (readonly number[])[]): Promise<number[]> {
@@ -124,4 +125,26 @@ t.test("a loop of unknown length becomes a loop", async (t) => {
   t.ok(network.layers.some(({ type }) => type === "kTRIP_LIMIT"));
   t.strictSame(await run(network, [[1, 2]]), [4, 8]);
   t.strictSame(await run(network, [[1, 2, 3, 4]]), [16, 32, 48, 64]);
+});
+
+t.test("branches of other sizes than each other are refused for TensorRT-RTX", async (t) => {
+  const ir = `graph(%x : Tensor, %flag : Tensor):
+      %zero : int = prim::Constant[value=0]()
+      %one : int = prim::Constant[value=1]()
+      %none : NoneType = prim::Constant()
+      %condition : bool = aten::Bool(%flag)
+      %y : Tensor = prim::If(%condition)
+        block0():
+          %a : Tensor = aten::slice(%x, %zero, %one, %none, %one)
+          -> (%a)
+        block1():
+          %b : Tensor = aten::neg(%x)
+          -> (%b)
+      return (%y)`;
+  const inputs: InputSpec[] = [x, { name: "flag", dtype: "bool", dims: [] }];
+  t.throws(() => toNetwork(ir, inputs, { backend: "tensorrt-rtx", version: [1, 7] }), {
+    code: "unsupported",
+    message: /^prim::If: its branches give tensors of sizes \[2\] and \[3\]/,
+  });
+  t.equal(toNetwork(ir, inputs).outputs.length, 1);
 });

@@ -89,9 +89,20 @@ async function makeMissing(folder: string, wanted: readonly string[], forms: rea
   await execa(python, [script, folder, ...wanted, "--forms", forms.join(",")], { stdio: "inherit" });
 }
 
+/** What PyTorch computed for a model at one choice of sizes. */
+interface Recording {
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+}
+
 async function examine(name: string, form: string, file: string): Promise<Row> {
-  const recorded = readNpz(join(options.folder, name, "io.npz"));
-  const inputs = [...recorded].filter(([key]) => key.startsWith("in")).map(([, tensor]) => tensor);
+  const folder = join(options.folder, name);
+  const ranges = form === "trace" || form === "script" ? rangesOf(folder) : null;
+  const at = form === "export-dynamic" || ranges !== null ? ["", "-min", "-max", "-odd"] : [""];
+  const recordings = at
+    .map((which) => join(folder, `io${which}.npz`))
+    .filter(existsSync)
+    .map(read);
   const start = performance.now();
   let row: Row = {
     name,
@@ -105,14 +116,14 @@ async function examine(name: string, form: string, file: string): Promise<Row> {
     problem: null,
   };
   try {
-    const model = await convertFile(file, inputs);
+    const model = await convertFile(file, (recordings[0] as Recording).inputs, ranges);
     row = {
       ...row,
       nodes: [...allNodes(model.graph.block)].length,
       layers: model.network.layers.length,
       convertMs: performance.now() - start,
     };
-    row = { ...row, ...(await checkNumbers(model.network, inputs, recorded)) };
+    row = { ...row, ...(await checkNumbers(model.network, recordings)) };
     if (!options["no-engine"]) row = { ...row, ...(await checkLibrary(model.network)) };
     return row;
   } catch (error) {
@@ -121,9 +132,25 @@ async function examine(name: string, form: string, file: string): Promise<Row> {
   }
 }
 
-function convertFile(file: string, recorded: readonly Tensor[]): Promise<ConvertedModel> {
+function rangesOf(folder: string): readonly JobInput["dims"][] | null {
+  const file = join(folder, "inputs.json");
+  return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as JobInput["dims"][]) : null;
+}
+
+function read(file: string): Recording {
+  const arrays = [...readNpz(file)];
+  const named = (start: string): Tensor[] =>
+    arrays.filter(([key]) => key.startsWith(start)).map(([, tensor]) => tensor);
+  return { inputs: named("in"), outputs: named("out") };
+}
+
+function convertFile(
+  file: string,
+  recorded: readonly Tensor[],
+  ranges: readonly JobInput["dims"][] | null,
+): Promise<ConvertedModel> {
   const program = loadModel(file);
-  const inputs = recorded.map(({ dtype, sizes }): JobInput => ({ name: null, dtype, dims: sizes }));
+  const inputs = recorded.map(({ dtype, sizes }, i): JobInput => ({ name: null, dtype, dims: ranges?.[i] ?? sizes }));
   return convertModel(program, {
     method: "forward",
     inputs: program.inputs("forward") === undefined ? inputs : null,
@@ -134,22 +161,25 @@ function convertFile(file: string, recorded: readonly Tensor[]): Promise<Convert
 
 async function checkNumbers(
   network: Network,
-  inputs: readonly Tensor[],
-  recorded: ReadonlyMap<string, Tensor>,
+  recordings: readonly Recording[],
 ): Promise<Pick<Row, "maxError" | "problem">> {
   const session = await createSession(network);
   try {
-    const outputs = await session.run(
-      Object.fromEntries(network.inputs.map(({ name }, i) => [name, inputs[i] as Tensor])),
-    );
     let maxError = 0;
-    for (const [i, { name }] of network.outputs.entries()) {
-      const expected = recorded.get(`out${i}`);
-      if (expected === undefined) continue;
-      const result = compare(name, outputs[name] as Tensor, expected, TOLERANCE);
-      maxError = Math.max(maxError, result.maxAbsError);
-      if (!result.passed || result.cosine < MIN_COSINE) {
-        return { maxError, problem: `${name}: max error ${result.maxAbsError}, cosine ${result.cosine}` };
+    for (const { inputs, outputs } of recordings) {
+      const given = Object.fromEntries(network.inputs.map(({ name }, i) => [name, inputs[i] as Tensor]));
+      const computed = await session.run(given);
+      const sizes = recordings.length === 1 ? "" : ` for ${inputs.map((input) => `[${input.sizes}]`).join(", ")}`;
+      if (network.outputs.length !== outputs.length) {
+        return { maxError, problem: `${network.outputs.length} outputs, PyTorch gives ${outputs.length}` };
+      }
+      for (const [i, { name }] of network.outputs.entries()) {
+        const result = compare(name, computed[name] as Tensor, outputs[i] as Tensor, TOLERANCE);
+        maxError = Math.max(maxError, result.maxAbsError);
+        if (!result.passed || result.cosine < MIN_COSINE) {
+          const problem = `${name}${sizes}: max error ${result.maxAbsError}, cosine ${result.cosine}`;
+          return { maxError, problem };
+        }
       }
     }
     return { maxError, problem: null };
