@@ -4,9 +4,9 @@
  *
  *     TRTORCH_TEST_PYTHON=python3 npm run test:zoo -- [NAME ...] [--forms trace,script] [--folder DIR] [--no-engine]
  *
- * Python (PyTorch 2.11, torchvision) makes the models that DIR lacks. `--csv FILE` writes nodes and times as well.
+ * Python (PyTorch 2.11, torchvision) makes the models that DIR lacks. `--table docs/ZOO.md` enters the results there.
  */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -25,6 +25,7 @@ import { readNpz } from "../../src/util/npz.js";
 import { type ConvertedModel, capabilitiesOf, convertModel } from "../../src/worker/convert-model.js";
 import { compare } from "../../src/worker/golden.js";
 import { loadModel } from "../../src/worker/model.js";
+import { type TableRow, writeTable } from "./table.js";
 
 const TOLERANCE = { rtol: 1e-3, atol: 0 };
 const MIN_COSINE = 0.9999;
@@ -47,7 +48,7 @@ const { values: options, positionals: names } = parseArgs({
     forms: { type: "string", default: "trace,script" },
     folder: { type: "string", default: process.env.TRTORCH_ZOO ?? join(tmpdir(), "trtorch-zoo") },
     "no-engine": { type: "boolean", default: false },
-    csv: { type: "string" },
+    table: { type: "string" },
   },
 });
 const forms = options.forms.split(",");
@@ -66,13 +67,8 @@ for (const name of names.length > 0 ? names : readdirSync(options.folder).sort()
     const row = await examine(name, form, file);
     rows.push(row);
     console.log(print(row));
+    if (options.table !== undefined) writeTable(options.table, [tableRow(row)]);
   }
-}
-if (options.csv !== undefined) {
-  writeFileSync(
-    options.csv,
-    ["name,form,nodes,ms", ...rows.map((r) => `${r.name},${r.form},${r.nodes},${r.convertMs}`)].join("\n"),
-  );
 }
 const failed = rows.filter(({ problem }) => problem !== null);
 console.log(`zoo: ${rows.length - failed.length} passed, ${failed.length} failed`);
@@ -204,4 +200,17 @@ function print(row: Row): string {
   const numbers = `${row.nodes} nodes, ${row.layers} layers, ${row.convertMs.toFixed(0)} ms, max error ${row.maxError.toPrecision(2)}`;
   if (row.problem !== null) return `✗ ${row.name} ${row.form}: ${row.problem}`;
   return `✓ ${row.name} ${row.form}: converted (${numbers})${row.dims === "" ? "" : `, dims ${row.dims}, engine ${row.engine}`}`;
+}
+
+function tableRow(row: Row): TableRow {
+  return {
+    model: row.name,
+    form: row.form,
+    nodes: String(row.nodes),
+    layers: String(row.layers),
+    maxError: Number.isNaN(row.maxError) ? "" : row.maxError.toPrecision(2),
+    dims: row.dims,
+    engine: row.engine,
+    problem: row.problem ?? "",
+  };
 }
