@@ -1,3 +1,3 @@
 import { testCases } from "../harness.js";
 
-testCases("quantize", "sampling", "detection");
+testCases("sampling", "detection");
