@@ -13,7 +13,8 @@ import type { LoweringReport } from "./report.js";
 export function foldBatchNorm(graph: Graph, report: LoweringReport): boolean {
   let changed = false;
   for (const node of allNodes(graph.block)) {
-    if (node.kind === "aten::batch_norm" && fold(node)) {
+    const eps = isInference(node) ? argument(node, "eps") : undefined;
+    if (typeof eps === "number" && fold(node, eps)) {
       report.record("fold-batch-norm", node.kind, node);
       node.destroy();
       changed = true;
@@ -22,27 +23,37 @@ export function foldBatchNorm(graph: Graph, report: LoweringReport): boolean {
   return changed;
 }
 
+/** A normalization by running statistics whose only use is its result. The second form is what torch.export decomposes to. */
+function isInference(node: Node): boolean {
+  if (node.kind === "aten::batch_norm") return argument(node, "training") === false;
+  return (
+    node.kind === "aten::_native_batch_norm_legit_no_training" &&
+    node.outputs.slice(1).every((statistic) => !statistic.hasUses)
+  );
+}
+
+/** The constant that an argument is; undefined where it is computed. */
+function argument(node: Node, name: string): unknown {
+  const index = node.schema?.arguments.findIndex((formal) => formal.name === name) ?? -1;
+  const value = node.inputs[index];
+  return value === undefined ? node.schema?.arguments[index]?.default : constantOf(value);
+}
+
 /** How a kind of convolution lays its weights out: `[out, in / groups, ...]`, or `[in, out / groups, ...]` transposed. */
 function layoutOf(node: Node): { readonly isTransposed: boolean; readonly groups: number } | undefined {
-  const isGeneral = node.kind === "aten::_convolution";
+  const isGeneral = /^aten::_?convolution$/.test(node.kind);
   if (!isGeneral && !/^aten::conv(?:_transpose)?[123]d$/.test(node.kind)) return undefined;
-  const at = (name: string): unknown => {
-    const index = node.schema?.arguments.findIndex((formal) => formal.name === name) ?? -1;
-    const value = node.inputs[index];
-    return value === undefined ? node.schema?.arguments[index]?.default : constantOf(value);
-  };
-  const isTransposed = isGeneral ? at("transposed") : node.kind.includes("transpose");
-  const groups = at("groups");
+  const isTransposed = isGeneral ? argument(node, "transposed") : node.kind.includes("transpose");
+  const groups = argument(node, "groups");
   return typeof isTransposed === "boolean" && typeof groups === "number" ? { isTransposed, groups } : undefined;
 }
 
-function fold(norm: Node): boolean {
+function fold(norm: Node, eps: number): boolean {
   const convolution = norm.input().node;
   const layout = layoutOf(convolution);
-  if (layout === undefined || norm.input().uses.size !== 1 || constantOf(norm.input(5)) !== false) return false;
+  if (layout === undefined || norm.input().uses.size !== 1) return false;
   const weight = constantOf(convolution.input(1));
-  const eps = constantOf(norm.input(7));
-  if (!(weight instanceof Tensor) || !isFloatingPoint(weight.dtype) || typeof eps !== "number") return false;
+  if (!(weight instanceof Tensor) || !isFloatingPoint(weight.dtype)) return false;
   const channels = layout.isTransposed ? (weight.sizes[1] as number) * layout.groups : (weight.sizes[0] as number);
   // PyTorch's order: weight, bias, running mean, running variance.
   const bias = perChannel(convolution.inputs[2], channels, 0);
