@@ -20,7 +20,14 @@ export { ConversionContext } from "./conversion/context.js";
 export { type ConversionResult, type ConvertOptions, convert, UnsupportedOperatorError } from "./conversion/convert.js";
 export { defaultRegistry } from "./conversion/default-registry.js";
 export * as operands from "./conversion/operands.js";
-export { type Converter, converter, evaluator, nodeEvaluator, Registry } from "./conversion/registry.js";
+export {
+  type Converter,
+  converter,
+  evaluator,
+  nodeEvaluator,
+  Registry,
+  withoutConverter,
+} from "./conversion/registry.js";
 export { type IValue, Scalar, TensorValue } from "./conversion/values.js";
 export type { Graph, Node, Value } from "./ir/graph.js";
 export { parseIR } from "./ir/parser.js";

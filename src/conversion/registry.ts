@@ -48,12 +48,34 @@ export function evaluator<const S extends string>(
   return { role: "evaluator", schema: parseSchema(schema), notes: {}, convert: convert as Converter["convert"] };
 }
 
+/** An operator that shall have no converter although a built-in one exists: see {@link withoutConverter}. */
+export interface WithoutConverter {
+  readonly role: "none";
+  /** `aten::flatten.using_ints`. */
+  readonly operator: string;
+}
+
+/**
+ * Takes a built-in converter out of the registry. The operator then stays with Torch or, where `fallback` is false, fails the job.
+ *
+ * ```ts
+ * export const flatten = withoutConverter("aten::flatten.using_ints");
+ * ```
+ */
+export function withoutConverter(operator: string): WithoutConverter {
+  return { role: "none", operator };
+}
+
 export function nodeEvaluator(kind: string, evaluate: NodeEvaluator["evaluate"]): NodeEvaluator {
   return { kind, evaluate };
 }
 
 export function isConverter(value: unknown): value is Converter {
   return typeof value === "object" && value !== null && "role" in value && "schema" in value && "convert" in value;
+}
+
+function isWithoutConverter(value: unknown): value is WithoutConverter {
+  return typeof value === "object" && value !== null && "role" in value && value.role === "none";
 }
 
 export function isNodeEvaluator(value: unknown): value is NodeEvaluator {
@@ -79,6 +101,16 @@ export class Registry {
   registerModule(module: Record<string, unknown>, origin: string): this {
     let found = 0;
     for (const exported of Object.values(module).flat()) {
+      if (isWithoutConverter(exported)) {
+        if (!this.#converters.has(exported.operator)) {
+          throw new TrtorchError("config", `${origin}: there is no converter for "${exported.operator}" to leave out`, {
+            hint: 'Name the operator with its overload, as reports do: "aten::flatten.using_ints".',
+          });
+        }
+        this.unregister(exported.operator);
+        found++;
+        continue;
+      }
       if (!isConverter(exported) && !isNodeEvaluator(exported)) continue;
       this.register(exported);
       this.#origins.set(isConverter(exported) ? operatorName(exported.schema) : exported.kind, origin);

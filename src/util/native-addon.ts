@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { TrtorchError } from "./errors.js";
 
@@ -13,11 +13,14 @@ export function cacheFolder(): string {
   return process.env.TRTORCH_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "trtorch-build");
 }
 
-/** Build folders of the native addon, best first: the package's own, and the cache where the package is read-only. */
+/** Build folders of the native addon, best first: the package's own, and the one in the cache. */
 export function addonBuildFolders(): [own: string, cached: string] {
   const { version } = JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8")) as { version: string };
   return [join(packageRoot, "native", "build"), join(cacheFolder(), `native-${version}`)];
 }
+
+/** Whether this package is one that npm installed: what is written into it is gone after the next `npm ci`. */
+export const isInstalled = packageRoot.split(sep).includes("node_modules");
 
 /** The compiled file of an addon, `trtorch_core` for example, or undefined where it is not built. */
 export function findAddon(name: string): string | undefined {

@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { execa } from "execa";
 import { lock } from "proper-lockfile";
 import { TrtorchError } from "../../util/errors.js";
-import { addonBuildFolders, cacheFolder, packageRoot } from "../../util/native-addon.js";
+import { addonBuildFolders, cacheFolder, isInstalled, packageRoot } from "../../util/native-addon.js";
 import { FLAVOUR_FACTS, FLAVOURS, type Flavour } from "./flavour.js";
 import { fetchHeaders, findHeaders } from "./headers.js";
 import { findLibrary, RTX_PACKAGE, rtxLibraryFolder } from "./library.js";
@@ -150,6 +150,7 @@ async function compileAddon(wanted: Headers, onLine: (line: string) => void): Pr
 
   onLine(`compiling the native addon for ${flavours.map((flavour) => FLAVOUR_FACTS[flavour].product).join(", ")}`);
   await mkdir(out, { recursive: true });
+  await forgetOtherSources(out);
   const cmakeJs = join(dirname(createRequire(import.meta.url).resolve("cmake-js/package.json")), "bin", "cmake-js");
   const folders = flavours.map((flavour) => headers[flavour]).join(";");
   const common = ["--directory", join(packageRoot, "native"), "--out", out, `--CDTRTORCH_HEADERS=${folders}`];
@@ -167,10 +168,18 @@ async function compileAddon(wanted: Headers, onLine: (line: string) => void): Pr
   return folder;
 }
 
-/** In the package or, where that is read-only, the cache. */
+/** In the package's own folder or, where that is read-only or not meant to last, in the cache. */
 async function buildFolder(): Promise<string> {
   const [own, cached] = addonBuildFolders();
-  return (await isWritable(dirname(own))) ? own : cached;
+  return !isInstalled && (await isWritable(dirname(own))) ? own : cached;
+}
+
+/** CMake refuses a build folder that was configured for sources elsewhere: those of another project's copy of this package. */
+async function forgetOtherSources(out: string): Promise<void> {
+  const cache = await readFile(join(out, "CMakeCache.txt"), "utf8").catch(() => null);
+  if (cache === null || cache.includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${join(packageRoot, "native")}\n`)) return;
+  await rm(join(out, "CMakeCache.txt"));
+  await rm(join(out, "CMakeFiles"), { recursive: true, force: true });
 }
 
 async function readStamp(file: string): Promise<Stamp> {
