@@ -498,6 +498,7 @@ class Functionalizer {
       }
       part = view.write(this.#current(view.source, environment, node), part, node);
       at = view.source;
+      part.debugName ??= at.debugName;
       changed.push([at, part]);
     }
     for (const [value, current] of changed) environment.set(value, current, storage, version);
