@@ -80,16 +80,22 @@ export const sharedWithTensors: Converter[] = [
       return null;
     }),
   ]),
-  ...["int", "float", "bool", "str"].flatMap((type) => [
+  ...["int", "float", "bool", "str"].map((type) =>
     evaluator(
       `aten::any.${type as "int"}(t[] self) -> bool`,
       (_ctx, { self }) => self.map(truth).reduce(scalars.or, scalars.bool(false)).value,
     ),
+  ),
+  ...["int", "float", "bool"].map((type) =>
     evaluator(
       `aten::all.${type as "int"}(t[] self) -> bool`,
       (_ctx, { self }) => self.map(truth).reduce(scalars.and, scalars.bool(true)).value,
     ),
-  ]),
+  ),
+  evaluator("aten::sum.int(SymInt[] self) -> int", (_ctx, { self }) =>
+    scalars.toInt(self.map(numberOf).reduce(scalars.add, scalars.int(0))),
+  ),
+  evaluator("aten::sum.float(float[] self) -> float", (_ctx, { self }) => self.reduce((sum, value) => sum + value, 0)),
   evaluator("prim::max.self_int(SymInt[] self) -> int", (ctx, { self }) => extreme(ctx, self, scalars.max)),
   evaluator("prim::min.self_int(SymInt[] self) -> int", (ctx, { self }) => extreme(ctx, self, scalars.min)),
   evaluator("prim::max.self_float(float[] self) -> float", (_ctx, { self }) => Math.max(...self)),

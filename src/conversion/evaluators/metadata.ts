@@ -13,6 +13,7 @@ export const sizes = [
   evaluator("aten::sym_size(Tensor self) -> SymInt[]", (_ctx, { self }) => self.dims),
   evaluator("aten::sym_size.int(Tensor self, int dim) -> SymInt", (ctx, { self, dim }) => sizeOf(ctx, self, dim)),
   evaluator("prim::shape(Tensor a) -> int[]", (_ctx, { a }) => a.dims),
+  evaluator("aten::_shape_as_tensor(Tensor self) -> Tensor", (ctx, { self }) => ctx.network.shapeTensor(self.dims)),
   evaluator("aten::numel(Tensor self) -> int", (_ctx, { self }) => volume(self.dims)),
   evaluator("aten::sym_numel(Tensor self) -> SymInt", (_ctx, { self }) => volume(self.dims)),
   evaluator("aten::dim(Tensor self) -> int", (_ctx, { self }) => self.dims.length),

@@ -94,14 +94,14 @@ export const arithmetic = [
   ...binary("aten::floordiv", NUMERIC, scalars.floordiv),
   ...binary("aten::remainder", NUMERIC, scalars.mod),
   ...binary("aten::fmod", TO_FLOAT, scalars.fmod),
-  ...binary("aten::__round_to_zero_floordiv", { int: "int" }, scalars.truncdiv),
+  ...binary("aten::__round_to_zero_floordiv", { int: "int", "": "int" }, scalars.truncdiv),
   ...binary(
     "aten::pow",
     { int: "float", float: "float", int_float: "float", float_int: "float", Scalar_Scalar: "float", int_to_int: "int" },
     scalars.pow,
   ),
-  ...binary("prim::max", NUMERIC, scalars.max),
-  ...binary("prim::min", NUMERIC, scalars.min),
+  ...binary("prim::max", { ...NUMERIC, bool: "bool" }, scalars.max),
+  ...binary("prim::min", { ...NUMERIC, bool: "bool" }, scalars.min),
   ...binary("aten::gcd", { int: "int" }, (a, b) => scalars.int(gcd(Number(a.value), Number(b.value)))),
   ...unary("aten::neg", { int: "int", float: "float", Scalar: "Scalar" }, scalars.neg),
   ...unary("prim::abs", { int: "int", float: "float", Scalar: "Scalar" }, scalars.abs),
@@ -128,17 +128,17 @@ export const logic = [
   ...binary("aten::__xor__", { bool: "bool" }, scalars.xor),
   ...binary(
     "aten::__and__",
-    { int: "int" },
+    { int: "int", "": "int" },
     scalars.bitwise("and", (a, b) => a & b),
   ),
   ...binary(
     "aten::__or__",
-    { int: "int" },
+    { int: "int", "": "int" },
     scalars.bitwise("or", (a, b) => a | b),
   ),
   ...binary(
     "aten::__xor__",
-    { int: "int" },
+    { int: "int", "": "int" },
     scalars.bitwise("xor", (a, b) => a ^ b),
   ),
   ...binary(

@@ -99,14 +99,11 @@ export const percentFormat = nodeEvaluator("aten::percentFormat", (_ctx, node, [
   ];
 });
 
-/** Python's `str(value)`. The type tells `1` from `1.0`. */
+/** `str(value)` as TorchScript prints it. The type tells an int from a float. */
 export function formatValue(value: IValue, type?: Type): string {
   if (value === null) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";
-  if (typeof value === "number") {
-    if (!Number.isFinite(value)) return Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
-    return type?.kind === "FloatType" && Number.isInteger(value) ? value.toFixed(1) : String(value);
-  }
+  if (typeof value === "number") return type?.kind === "FloatType" ? formatFloat(value) : String(value);
   if (typeof value === "string") return value;
   if (value instanceof Scalar) {
     return formatValue(value.value, value.type === "float" ? { kind: "FloatType" } : undefined);
@@ -125,6 +122,13 @@ export function formatValue(value: IValue, type?: Type): string {
   }
   if (value instanceof Map) return `{${[...value].map(([key, item]) => `${quoted(key)}: ${quoted(item)}`).join(", ")}}`;
   return describeValue(value);
+}
+
+/** TorchScript prints `2.` where Python prints `2.0`, and all 17 digits of what is not whole. */
+function formatFloat(value: number): string {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
+  if (Number.isInteger(value) && Math.abs(value) < 1e10) return `${value}.`;
+  return value.toPrecision(17).replace(/(\.\d*?)0+($|e)/, "$1$2");
 }
 
 function strip(text: string, chars: string, left: boolean, right: boolean): string {
