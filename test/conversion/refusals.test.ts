@@ -3,14 +3,14 @@ import { convert } from "../../src/conversion/convert.js";
 import { defaultRegistry } from "../../src/conversion/default-registry.js";
 import { parseIR } from "../../src/ir/parser.js";
 
-function refusal(line: string): unknown {
+function refusal(line: string, backend: "onnxruntime" | "tensorrt-rtx" = "onnxruntime"): unknown {
   const graph = parseIR(`graph(%x : Tensor):\n  %none : NoneType = prim::Constant()\n  ${line}\n  return (%r)\n`);
   const registry = defaultRegistry();
   try {
     convert(graph, {
       inputs: [{ name: "x", dtype: "float32", dims: [2, 4] }],
       registry,
-      capabilities: { backend: "onnxruntime", version: [1, 30] },
+      capabilities: { backend, version: [1, 7] },
     });
   } catch (error) {
     return error;
@@ -36,6 +36,28 @@ t.test("others are named with the schema that a converter would have", (t) => {
   t.match(refusal("%r : Tensor = aten::digamma(%x)"), {
     message: /no converter for aten::digamma\n/,
     hint: /converter\("aten::digamma\(Tensor self\) -> Tensor"/,
+  });
+  t.end();
+});
+
+t.test("what TensorRT-RTX lacks is refused for it alone, with a way out", (t) => {
+  const nonzero = "%r : Tensor = aten::nonzero(%x)";
+  t.equal(refusal(nonzero), undefined);
+  t.match(refusal(nonzero, "tensorrt-rtx"), {
+    code: "unsupported",
+    message: /aten::nonzero: the size of the result depends on tensor data, and TensorRT-RTX has no NonZero layer/,
+    hint: /torch.where/,
+  });
+  const nms = [
+    "%0 : int = prim::Constant[value=0]()",
+    "%1 : int = prim::Constant[value=1]()",
+    "%half : float = prim::Constant[value=0.5]()",
+    "%scores : Tensor = aten::select(%x, %1, %0)",
+    "%r : Tensor = torchvision::nms(%x, %scores, %half)",
+  ];
+  t.match(refusal(nms.join("\n  "), "tensorrt-rtx"), {
+    message: /TensorRT-RTX has no NMS layer/,
+    hint: /End the engine before nms/,
   });
   t.end();
 });
