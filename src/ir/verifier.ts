@@ -10,7 +10,9 @@ import { operatorName } from "./schema.js";
  * made it.
  */
 export function verify(graph: Graph): void {
-  new Verifier(graph).block(graph.block);
+  const verifier = new Verifier(graph);
+  verifier.block(graph.block);
+  verifier.uses();
 }
 
 class Verifier {
@@ -29,6 +31,7 @@ class Verifier {
       if (value.node !== node) this.#fail(node, `%${value.name} belongs to another node`);
       if ((value.type as unknown) === undefined) this.#fail(node, `%${value.name} has no type`);
       this.#visible.add(value);
+      this.#uses.set(value, 0);
       defined.push(value);
     };
     for (const input of block.inputs) define(input, block.paramNode);
@@ -44,14 +47,19 @@ class Verifier {
     }
     this.#inputs(block.returnNode);
     for (const value of defined) this.#visible.delete(value);
-    for (const value of defined) {
-      if (value.uses.size !== (this.#uses.get(value) ?? 0)) {
-        this.#fail(value.node, `%${value.name} lists ${value.uses.size} uses and has ${this.#uses.get(value) ?? 0}`);
-      }
+  }
+
+  /** After all blocks: a use out of sight has been told by then, by its own node. */
+  uses(): void {
+    for (const [value, count] of this.#uses) {
       for (const { user, offset } of value.uses) {
-        if (user.inputs[offset] !== value)
+        if (user.inputs[offset] !== value) {
           this.#fail(user, `%${value.name} lists a use as input ${offset} that is none`);
+        }
         if (user.owningBlock === undefined) this.#fail(user, `%${value.name} is used by a node outside the graph`);
+      }
+      if (value.uses.size !== count) {
+        this.#fail(value.node, `%${value.name} lists ${value.uses.size} uses and has ${count}`);
       }
     }
   }

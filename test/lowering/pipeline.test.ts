@@ -1,0 +1,231 @@
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+import { ObjectValue } from "../../src/ir/constant.js";
+import { allNodes, constantOf, type Graph, type Node } from "../../src/ir/graph.js";
+import type { Program } from "../../src/ir/module.js";
+import { parseIR } from "../../src/ir/parser.js";
+import { Tensor } from "../../src/ir/tensor.js";
+import { verify } from "../../src/ir/verifier.js";
+import { className } from "../../src/lowering/inline-calls.js";
+import { lower } from "../../src/lowering/pipeline.js";
+import { loadTorchScript } from "../../src/torchscript/index.js";
+import { nodesOf, python, runPython } from "./harness.js";
+
+/** A program of graphs in text, by class and method. */
+function program(root: ObjectValue, methods: Readonly<Record<string, string>>): Program {
+  const graph = (name: string): Graph => {
+    const text = methods[name];
+    if (text === undefined) throw new Error(`no ${name}`);
+    return parseIR(text);
+  };
+  return {
+    file: "test.ts",
+    format: "torchscript",
+    typeName: root.typeName,
+    root,
+    methodNames: ["forward"],
+    method: (typeName, name) => graph(`${typeName}.${name}`),
+    function: graph,
+    inputs: () => undefined,
+  };
+}
+
+const weight = Tensor.of("float32", [2], [1, 2]);
+
+t.test("calls are inlined with where they come from", async (t) => {
+  const inner = new ObjectValue("__torch__.net.___torch_mangle_1.Block", new Map([["weight", weight]]));
+  const root = new ObjectValue("__torch__.net.Net", new Map([["block", inner]]));
+  const { graph } = lower(
+    program(root, {
+      "__torch__.net.Net.forward": `graph(%self : __torch__.net.Net, %x : Tensor):
+        %block : InterfaceType<Iface> = prim::GetAttr[name="block"](%self)
+        %y : Tensor = prim::CallMethod[name="forward"](%block, %x) # net.py:20:4
+        %z : Tensor = aten::relu(%y) # net.py:21:4
+        return (%z)`,
+      "__torch__.net.___torch_mangle_1.Block.forward": `graph(%self : __torch__.net.___torch_mangle_1.Block, %x : Tensor):
+        %f : Function = prim::Constant[name="scale"]()
+        %w : Tensor = prim::GetAttr[name="weight"](%self)
+        %y : Tensor = prim::CallFunction(%f, %x, %w) # net.py:10:4
+        return (%y)`,
+      scale: "graph(%x : Tensor, %w : Tensor):\n  %y : Tensor = aten::mul(%x, %w) # ops.py:3:4\n  return (%y)",
+    }),
+    "forward",
+  );
+  const [, mul, relu] = [...graph.nodes()] as [Node, Node, Node];
+  t.equal(mul.kind, "aten::mul");
+  t.equal(constantOf(mul.input(1)), weight, "the tensor itself");
+  t.equal(mul.input(1).debugName, "self.block.weight");
+  t.strictSame(mul.sourceRange, {
+    file: "ops.py",
+    line: 3,
+    module: "block",
+    moduleClass: "net.Block",
+    callers: [
+      { file: "net.py", line: 10 },
+      { file: "net.py", line: 20 },
+    ],
+  });
+  t.strictSame(relu.sourceRange, { file: "net.py", line: 21, moduleClass: "net.Net" });
+  t.equal(graph.inputs.length, 1, "self is gone");
+  t.equal(className("__torch__.a.___torch_mangle_12.B"), "a.B");
+});
+
+t.test("a method that calls itself is an error", async (t) => {
+  const root = new ObjectValue("__torch__.M");
+  const text = `graph(%self : __torch__.M, %x : Tensor):
+    %y : Tensor = prim::CallMethod[name="forward"](%self, %x)
+    return (%y)`;
+  t.throws(() => lower(program(root, { "__torch__.M.forward": text }), "forward"), {
+    code: "unsupported",
+    message: /calls itself/,
+  });
+});
+
+t.test("attributes are frozen, shared ones once, written ones followed", async (t) => {
+  const root = new ObjectValue(
+    "__torch__.M",
+    new Map<string, Tensor | boolean | number | Tensor[]>([
+      ["a", weight],
+      ["b", weight],
+      ["training", true],
+      ["count", 1],
+      ["list", [weight, Tensor.of("float32", [1], [5])]],
+    ]),
+  );
+  const { graph, removed } = lower(
+    program(root, {
+      "__torch__.M.forward": `graph(%self : __torch__.M, %x : Tensor, %c : bool):
+        %one : int = prim::Constant[value=1]()
+        %a : Tensor = prim::GetAttr[name="a"](%self)
+        %b : Tensor = prim::GetAttr[name="b"](%self)
+        %ab : Tensor = aten::mul(%a, %b)
+        %t : bool = prim::GetAttr[name="training"](%self)
+        %n0 : int = prim::GetAttr[name="count"](%self)
+        %n1 : int = aten::add(%n0, %one)
+         = prim::SetAttr[name="count"](%self, %n1)
+         = prim::If(%c)
+          block0():
+             = prim::SetAttr[name="count"](%self, %n0)
+            -> ()
+          block1():
+            -> ()
+        %n2 : int = prim::GetAttr[name="count"](%self)
+        %l : Tensor[] = prim::GetAttr[name="list"](%self)
+        %z : Tensor = aten::cat(%l, %n2)
+        return (%ab, %t, %z)`,
+    }),
+    "forward",
+  );
+  verify(graph);
+  t.strictSame(nodesOf(graph), [
+    "%self.list : Tensor[] = prim::ListConstruct(<Tensor>, {5})",
+    "%ab = aten::mul(<Tensor>, <Tensor>)",
+    "%0 : int = prim::If(%c)",
+    "  block0():",
+    "    -> (1)",
+    "  block1():",
+    "    -> (2)",
+    "%z = aten::cat(%self.list, %0)",
+    "return (%ab, 0, %z)",
+  ]);
+  const tensors = [...graph.nodes()].filter(({ outputs }) => outputs[0] && constantOf(outputs[0]) instanceof Tensor);
+  t.equal(tensors.length, 2, "the shared tensor is one constant");
+  t.match(removed, [{ kind: "state write", count: 2, details: ["self.count"] }]);
+});
+
+t.test("batch normalization goes into the convolution", async (t) => {
+  const text = (convolution: string): string => `graph(%x : Tensor):
+    %none : NoneType = prim::Constant()
+    %f : bool = prim::Constant[value=0]()
+    %eps : float = prim::Constant[value=0.5]()
+    %one : int = prim::Constant[value=1]()
+    %zero : int = prim::Constant[value=0]()
+    %two : int = prim::Constant[value=2]()
+    %i : int[] = prim::Constant[value=[1, 1]]()
+    %o : int[] = prim::Constant[value=[0, 0]]()
+    %w : Float(2, 2, 1, 1) = prim::Constant[value= 1 2 3 4 [ CPUFloatType{2,2,1,1} ]]()
+    %g : Float(2) = prim::Constant[value= 2 3 [ CPUFloatType{2} ]]()
+    %b : Float(2) = prim::Constant[value= 10 20 [ CPUFloatType{2} ]]()
+    %m : Float(2) = prim::Constant[value= 1 2 [ CPUFloatType{2} ]]()
+    %v : Float(2) = prim::Constant[value= 3.5 8.5 [ CPUFloatType{2} ]]()
+    %y : Tensor = ${convolution}
+    %n : Tensor = aten::batch_norm(%y, %g, %b, %m, %v, %f, %eps, %eps, %f)
+    return (%n)`;
+  const folded = (convolution: string): { weight: number[]; bias: number[]; kinds: string[] } => {
+    const root = new ObjectValue("__torch__.M");
+    const { graph } = lower(program(root, { "__torch__.M.forward": text(convolution) }), "forward");
+    verify(graph);
+    const nodes = [...allNodes(graph.block)].filter(({ kind }) => kind !== "prim::Constant");
+    const numbers = (index: number): number[] => {
+      const constant = constantOf((nodes[0] as Node).input(index));
+      return constant instanceof Tensor ? [...constant.toNumbers()] : [];
+    };
+    return { weight: numbers(1), bias: numbers(2), kinds: nodes.map(({ kind }) => kind) };
+  };
+  // scale = [2 / sqrt(4), 3 / sqrt(9)] = [1, 1], so that only the halves below tell the layouts apart.
+  t.strictSame(folded("aten::conv2d(%x, %w, %none, %i, %o, %i, %one)"), {
+    weight: [1, 2, 3, 4],
+    bias: [9, 18],
+    kinds: ["aten::conv2d"],
+  });
+  const halved = (convolution: string): number[] => {
+    const root = new ObjectValue("__torch__.M");
+    const changed = text(convolution).replace(
+      "%g : Float(2) = prim::Constant[value= 2 3",
+      "%g : Float(2) = prim::Constant[value= 1 3",
+    );
+    const { graph } = lower(program(root, { "__torch__.M.forward": changed }), "forward");
+    const node = [...graph.nodes()].find(({ kind }) => kind.includes("conv")) as Node;
+    return [...(constantOf(node.input(1)) as Tensor).toNumbers()];
+  };
+  t.strictSame(halved("aten::conv2d(%x, %w, %none, %i, %o, %i, %one)"), [0.5, 1, 3, 4], "a row is an output channel");
+  t.strictSame(
+    halved("aten::conv_transpose2d(%x, %w, %none, %i, %o, %o, %one, %i)"),
+    [0.5, 2, 1.5, 4],
+    "transposed: a column is",
+  );
+  const used = folded(
+    "aten::conv2d(%x, %w, %none, %i, %o, %i, %one)\n    %r : Tensor = aten::batch_norm(%y, %g, %b, %m, %v, %f, %eps, %eps, %f)\n    %q : Tensor = aten::add(%y, %r, %one)",
+  );
+  t.ok(used.kinds.includes("aten::conv2d"));
+});
+
+const models = new URL("../../../shared/models/", import.meta.url);
+
+for (const name of ["lenet/trace.ts", "lenet/script.ts", "squeezenet1_1/trace.ts", "bert_tiny/trace.ts"]) {
+  const file = fileURLToPath(new URL(name, models));
+  t.test(name, { skip: !existsSync(file) && "the model is not there" }, async (t) => {
+    let frozen: string[] = [];
+    const dumped: string[] = [];
+    const { graph } = lower(loadTorchScript(file), "forward", {
+      // PyTorch's freeze folds slices of its position ids, which are the whole of them.
+      foldTensors: (node, inputs) => (node.kind === "aten::slice" ? [inputs[0] as Tensor] : undefined),
+      dumpIr: (pass, graph) => {
+        dumped.push(pass);
+        verify(graph);
+        // PyTorch keeps what changes nothing.
+        if (!dumped.includes("remove-no-ops")) frozen = operators(graph);
+      },
+    });
+    t.ok(dumped.includes("inline-calls") && dumped.includes("freeze"));
+    t.notOk(operators(graph).some((kind) => kind.startsWith("prim::Call") || kind === "prim::GetAttr"));
+    await t.test(
+      "has the operators of PyTorch's frozen graph, in its order",
+      { skip: python === undefined && "TRTORCH_TEST_PYTHON is not set" },
+      async (t) => {
+        const script = fileURLToPath(new URL("../fixtures/lowering/frozen-operators.py", import.meta.url));
+        // We have made writes in place functional by then.
+        const wanted = runPython([script, file]).trim().split("\n");
+        t.strictSame(
+          frozen,
+          wanted.map((kind) => kind.replace(/(?<!_)_$/, "")),
+        );
+      },
+    );
+  });
+}
+
+function operators(graph: Graph): string[] {
+  return [...allNodes(graph.block)].map(({ kind }) => kind).filter((kind) => kind !== "prim::Constant");
+}
