@@ -2,6 +2,7 @@ import { type Constant, TupleValue } from "../ir/constant.js";
 import { type Block, constantOf, type Graph, type Node } from "../ir/graph.js";
 import type { InputSpec } from "../ir/input-spec.js";
 import { printNode } from "../ir/printer.js";
+import type { ScalarType } from "../ir/scalar-type.js";
 import { operatorName, printSchema } from "../ir/schema.js";
 import type { Type } from "../ir/type.js";
 import type { DataType } from "../network/enums.js";
@@ -27,11 +28,14 @@ export interface ConvertOptions {
   readonly outputNames?: readonly string[] | undefined;
 }
 
+type Key = string | number | boolean;
+
 /** How a method's result is made of the engine's outputs, for wrapped modules. */
 export type OutputStructure =
-  | { readonly kind: "tensor"; readonly output: number }
+  /** `dtype` is PyTorch's, which the output's binding may not have. */
+  | { readonly kind: "tensor"; readonly output: number; readonly dtype: ScalarType }
   | { readonly kind: "tuple" | "list"; readonly elements: readonly OutputStructure[] }
-  | { readonly kind: "dict"; readonly entries: readonly (readonly [string, OutputStructure])[] }
+  | { readonly kind: "dict"; readonly entries: readonly (readonly [Key, OutputStructure])[] }
   | { readonly kind: "constant"; readonly value: Constant };
 
 /** What became of a node: for the support report. */
@@ -244,13 +248,13 @@ function makeInput(ctx: ConversionContext, spec: InputSpec, symbols: Map<string,
 }
 
 function collectOutputs(value: IValue, outputs: TensorValue[]): OutputStructure {
-  if (value instanceof TensorValue) return { kind: "tensor", output: outputs.push(value) - 1 };
+  if (value instanceof TensorValue) return { kind: "tensor", output: outputs.push(value) - 1, dtype: value.dtype };
   if (value instanceof TupleValue) {
     return { kind: "tuple", elements: value.elements.map((element) => collectOutputs(element, outputs)) };
   }
   if (Array.isArray(value)) return { kind: "list", elements: value.map((element) => collectOutputs(element, outputs)) };
   if (value instanceof Map) {
-    return { kind: "dict", entries: [...value].map(([key, entry]) => [String(key), collectOutputs(entry, outputs)]) };
+    return { kind: "dict", entries: [...value].map(([key, entry]) => [key, collectOutputs(entry, outputs)]) };
   }
   if (value === null || typeof value === "string" || typeof value === "boolean" || typeof value === "number") {
     return { kind: "constant", value };

@@ -2,6 +2,7 @@ import { deflateRawSync, inflateRawSync } from "node:zlib";
 import { type ScalarType, scalarTypeSize } from "../ir/scalar-type.js";
 import { numelOf, Tensor } from "../ir/tensor.js";
 import { writeFileAtomic } from "./atomic-write.js";
+import { crc32 } from "./crc32.js";
 import { TrtorchError } from "./errors.js";
 import { mapFile } from "./mapped-file.js";
 
@@ -115,24 +116,6 @@ function u32(value: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32LE(value);
   return bytes;
-}
-
-let crcTable: Uint32Array | undefined;
-
-/** ZIP's checksum. Node has one since 20.15 only. */
-function crc32(parts: readonly Uint8Array[]): number {
-  crcTable ??= Uint32Array.from({ length: 256 }, (_, n) => {
-    let word = n;
-    for (let bit = 0; bit < 8; bit++) word = word & 1 ? (word >>> 1) ^ 0xedb88320 : word >>> 1;
-    return word;
-  });
-  let sum = 0xffffffff;
-  for (const bytes of parts) {
-    for (let i = 0; i < bytes.length; i++) {
-      sum = (sum >>> 8) ^ (crcTable[(sum ^ (bytes[i] as number)) & 0xff] as number);
-    }
-  }
-  return (sum ^ 0xffffffff) >>> 0;
 }
 
 function* members(path: string, bytes: Uint8Array): Generator<{ name: string; content: Uint8Array }> {

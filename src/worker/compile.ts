@@ -16,6 +16,7 @@ import { loadRegistry } from "./custom-converters.js";
 import { compareWithGolden } from "./golden.js";
 import { loadModel } from "./model.js";
 import type { JobContext } from "./protocol.js";
+import { wrapWhole } from "./wrap.js";
 
 /** Runs a job from the model file to its published folder. Nothing appears there unless all of it succeeded. */
 export async function compileJob(job: Job, context: JobContext): Promise<JobResult> {
@@ -181,7 +182,11 @@ class JobRun {
       await add("report", "report.json", `${JSON.stringify({ ...report, comparison }, null, 2)}\n`);
       await add("report", "report.md", renderMarkdown(report));
     }
-    void model;
+    if (built.engine !== null && wanted.has("module")) {
+      const module = wrapWhole(job, model, network, built.engine, this.#context.device);
+      await writeFile(join(staged, MODULE_FILE), module);
+      artifacts.push(await describeFile("module", staged, join(staged, MODULE_FILE)));
+    }
     const manifest = {
       version: 1,
       id: job.id,
@@ -210,6 +215,7 @@ async function describeFile(kind: ArtifactKind, folder: string, file: string): P
 }
 
 const ENGINE_FILE = "model.engine";
+const MODULE_FILE = "model.ts";
 
 /** The full TensorRT that is there: 10 or 11. */
 async function chooseFlavour(): Promise<"trt10" | "trt11"> {

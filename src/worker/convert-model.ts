@@ -28,6 +28,8 @@ export interface ConvertModelOptions {
 
 /** A method on its way through the compiler. */
 export interface LoweredModel {
+  /** The qualified class of the module. */
+  readonly typeName: string;
   readonly graph: Graph;
   readonly removals: readonly Removal[];
   readonly inputs: readonly InputSpec[];
@@ -54,7 +56,8 @@ export function lowerModel(
     inputCount: options.inputs?.length,
     ...(dump === undefined ? {} : { dumpIr: dump }),
   });
-  return { graph, removals: removed, inputs: resolveInputs(program, options.method, graph, options.inputs) };
+  const { typeName } = program;
+  return { typeName, graph, removals: removed, inputs: resolveInputs(program, options.method, graph, options.inputs) };
 }
 
 /** From a program to a network in the types of the model. */
