@@ -1,11 +1,12 @@
 import type { ITensor } from "../../network/layers.js";
 import { type Dim, volume } from "../../network/symbolic.js";
-import { inversePermutation, iota, like, numberLike, permute, spliceDims } from "../axes.js";
+import { inversePermutation, like, numberLike, permute, spliceDims } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import { type AdvancedIndex, advancedIndex, indexedFirst, indexedInPlace, scatterIndexed } from "../indexing.js";
 import { castTo, elementWise, expandRank, expandTo, reshape } from "../operands.js";
 import { converter } from "../registry.js";
 import type { TensorValue } from "../values.js";
+import { rowsReduced } from "./scatter.js";
 
 /**
  * A write under one mask whose values do not run along the mask's elements, such as `x[mask] = 0`: a select, which needs
@@ -64,13 +65,11 @@ function accumulated(ctx: ConversionContext, self: TensorValue, index: AdvancedI
     }
   });
   const [places, count, width] = [volume(sizes), volume(index.shape), volume(rest)];
-  const targets = reshape(ctx, iota(ctx, places), [places, 1, 1]);
-  const hits = network.addElementWise(reshape(ctx, flat as ITensor, [1, count, 1]), targets, "kEQUAL");
-  const updates = reshape(ctx, rows, [1, count, width]);
-  const terms = network.addSelect(hits, updates, numberLike(ctx, updates, 0));
-  const sums = reshape(ctx, network.addReduce(terms, "kSUM", [1], false), front.dims);
-  const total = elementWise(ctx, like(ctx, self, front), like(ctx, self, sums), "kSUM");
-  return like(ctx, self, permute(ctx, total.tensor, inversePermutation(order)));
+  const matrix = like(ctx, self, reshape(ctx, front, [places, width]));
+  const named = ctx.tensorValue(reshape(ctx, flat as ITensor, [count]));
+  const updates = like(ctx, self, reshape(ctx, rows, [count, width]));
+  const total = reshape(ctx, rowsReduced(ctx, matrix, 0, named, updates, "sum").tensor, front.dims);
+  return like(ctx, self, permute(ctx, total, inversePermutation(order)));
 }
 
 function indexPut(

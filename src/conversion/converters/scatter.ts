@@ -1,7 +1,7 @@
 import { isFloatingPoint } from "../../ir/scalar-type.js";
 import type { ReduceOperation } from "../../network/enums.js";
 import type { ITensor } from "../../network/layers.js";
-import { type Dim, sameDim, sub, volume } from "../../network/symbolic.js";
+import { bounds, type Dim, mul, sameDim, sub, volume } from "../../network/symbolic.js";
 import { iota, like, movedAxis, numberLike, padAxes, permute, spliceDims } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import { wrapIndices } from "../indexing.js";
@@ -126,6 +126,20 @@ function divided(ctx: ConversionContext, sum: ITensor, count: ITensor): ITensor 
   return ctx.network.addElementWise(sum, count, integers ? "kFLOOR_DIV" : "kDIV");
 }
 
+/** The vector that an index was expanded from, so that it says the same for all elements of a row. */
+function expandedVector(index: ITensor, axis: number): ITensor | undefined {
+  const { producer } = index;
+  if (producer?.type !== "kSLICE" || producer.attributes.mode !== "kSTRICT_BOUNDS") return undefined;
+  const { start, stride } = producer.attributes;
+  const vector = producer.inputs[0] as ITensor;
+  const isExpanded = vector.dims.every((dim, i) =>
+    i === axis
+      ? start[i] === 0 && stride[i] === 1 && sameDim(dim, index.dims[i] as Dim)
+      : dim === 1 && (stride[i] === 0 || index.dims[i] === 1),
+  );
+  return isExpanded ? vector : undefined;
+}
+
 function scatterReduced(
   ctx: ConversionContext,
   self: TensorValue,
@@ -141,6 +155,12 @@ function scatterReduced(
   if (places.dims.includes(0)) return self;
   const rank = data.dims.length;
   const axis = normalizeAxis(ctx, dim, rank);
+  const vector = expandedVector(places.tensor, axis);
+  if (vector !== undefined && data.dims.every((have, i) => i === axis || sameDim(have, places.dims[i] as Dim))) {
+    const rows = like(ctx, self, source(places.dims));
+    const row = like(ctx, index, reshape(ctx, vector, [places.dims[axis] as Dim]));
+    return rowsReduced(ctx, self, dim, row, rows, reduction, includeSelf);
+  }
   const size = data.dims[axis] as Dim;
   // [..., size, contributions, ...]
   const wide = spliceDims(places.dims, axis, 0, 1);
@@ -166,8 +186,38 @@ function scatterReduced(
   return viewed(ctx, result, self.dims);
 }
 
+/** Elements beyond which comparing every place with every row's elements would take too much memory. */
+const MANY = 2 ** 24;
+
+/**
+ * Adds rows by a product with the matrix of which row goes where: less memory than combining, but rounded as products
+ * are, and an infinite row spoils the others.
+ */
+function rowsAdded(
+  ctx: ConversionContext,
+  self: TensorValue,
+  axis: number,
+  index: ITensor,
+  rows: ITensor,
+): TensorValue {
+  const { network } = ctx;
+  const rank = self.dims.length;
+  const order = movedAxis(rank, axis, 0);
+  const front = permute(ctx, self.tensor, order);
+  const [size, ...rest] = front.dims as [Dim, ...Dim[]];
+  const count = index.dims[0] as Dim;
+  const width = volume(rest);
+  const targets = reshape(ctx, network.addCast(iota(ctx, size), index.type), [size, 1]);
+  const hits = network.addElementWise(targets, reshape(ctx, index, [1, count]), "kEQUAL");
+  const which = network.addCast(hits, rows.type);
+  const matrix = reshape(ctx, permute(ctx, rows, order), [count, width]);
+  const sums = reshape(ctx, network.addMatrixMultiply(which, "kNONE", matrix, "kNONE"), front.dims);
+  const total = network.addElementWise(front, sums, "kSUM");
+  return like(ctx, self, permute(ctx, total, movedAxis(rank, 0, axis)));
+}
+
 /** Reduces rows of `source` along `dim` into the rows of `self` that `index`, 0-d or 1-d, names. */
-function rowsReduced(
+export function rowsReduced(
   ctx: ConversionContext,
   self: TensorValue,
   dim: number,
@@ -182,7 +232,15 @@ function rowsReduced(
   const count = index.dims[0] ?? 1;
   const size = data.dims[axis] as Dim;
   const { network } = ctx;
-  const rows = reshape(ctx, castTo(ctx, source, self.dtype).tensor, spliceDims(data.dims, axis, 1, 1, count));
+  const values = castTo(ctx, source, self.dtype).tensor;
+  if (reduction === "sum" && includeSelf && isFloatingPoint(self.dtype)) {
+    if (bounds(mul(volume(data.dims), count)).max > MANY) {
+      const places = reshape(ctx, index.tensor, [count]);
+      const lines = reshape(ctx, values, spliceDims(data.dims, axis, 1, count));
+      return viewed(ctx, rowsAdded(ctx, data, axis, places, lines), self.dims);
+    }
+  }
+  const rows = reshape(ctx, values, spliceDims(data.dims, axis, 1, 1, count));
   const ones = rows.dims.map(() => 1);
   const targets = reshape(ctx, network.addCast(iota(ctx, size), index.tensor.type), spliceDims(ones, axis, 1, size));
   const hits = network.addElementWise(
@@ -197,7 +255,7 @@ function rowsReduced(
 
 const REDUCE_LIMITS = {
   limits:
-    "Every place is compared with every index, as TensorRT's scatter cannot add: memory grows with their product.",
+    "Every place is compared with every index, as TensorRT's scatter cannot add: memory grows with their product. Large sums of whole rows are matrix products, with their rounding.",
 };
 
 export const scatter = [
