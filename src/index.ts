@@ -36,6 +36,7 @@ export { Tensor } from "./ir/tensor.js";
 export type { ITensor, Layer, Weights } from "./network/layers.js";
 export { Network } from "./network/network.js";
 export { applyPrecision } from "./network/precision.js";
+export * as symbolic from "./network/symbolic.js";
 export { TrtorchError } from "./util/errors.js";
 export { readNpz, writeNpz } from "./util/npz.js";
 export type { SupportReport };
