@@ -4,7 +4,6 @@ import {
   bounds,
   ceildiv,
   type Dim,
-  floordiv,
   isStatic,
   lessOrEqual,
   max,
@@ -166,12 +165,6 @@ export function padAxes(
 export function unpackedLength(ctx: ConversionContext): number | undefined {
   for (const { user } of ctx.node.output().uses) if (user.kind === "prim::ListUnpack") return user.outputs.length;
   return undefined;
-}
-
-/** `floordiv` that must come out even; undefined where it does not. */
-export function exactQuotient(a: Dim, b: Dim): Dim | undefined {
-  const quotient = floordiv(a, b);
-  return sameDim(mul(quotient, b), a) ? quotient : undefined;
 }
 
 /** Are all of them numbers? Else the operator is refused in the words of `what`. */
