@@ -191,7 +191,8 @@ function onesOf(ctx: ConversionContext, value: TensorValue): TensorValue {
 
 /** The factors base^(2^i) for the bits i that the exponent has; an integer overflows for exponents of more than 6 bits. */
 function integerPower(ctx: ConversionContext, base: Operand, exponent: Operand, dtype: ScalarType): TensorValue {
-  let [square, rest] = [castTo(ctx, base, dtype), castTo(ctx, exponent, dtype)];
+  const whole = castTo(ctx, base, dtype);
+  let [square, rest] = [whole, castTo(ctx, exponent, dtype)];
   let result: TensorValue | undefined;
   const [one, two] = [new Scalar("int", 1), new Scalar("int", 2)];
   for (let bit = 0; bit < 6; bit++) {
@@ -204,7 +205,17 @@ function integerPower(ctx: ConversionContext, base: Operand, exponent: Operand, 
     rest = half;
     square = elementWise(ctx, square, square, "kPROD", dtype);
   }
-  return result as TensorValue;
+  // Rounded towards zero, a negative power is 0 unless the base is 1 or -1, of which the bits above tell the sign.
+  const { network } = ctx;
+  const [x, n, product] = broadcastOperands(
+    ctx,
+    [whole, castTo(ctx, exponent, dtype), result as TensorValue],
+    dtype,
+  ) as [ITensor, ITensor, ITensor];
+  const negative = network.addElementWise(n, constantLike(ctx, n, 0), "kLESS");
+  const isUnit = network.addElementWise(network.addElementWise(x, x, "kPROD"), constantLike(ctx, x, 1), "kEQUAL");
+  const vanishes = network.addElementWise(negative, network.addUnary(isUnit, "kNOT"), "kAND");
+  return ctx.tensorValue(network.addSelect(vanishes, constantLike(ctx, product, 0), product), dtype);
 }
 
 const doublePower: Binary = (ctx, base, exponent) =>

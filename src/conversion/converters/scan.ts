@@ -2,7 +2,7 @@ import { isFloatingPoint, type ScalarType } from "../../ir/scalar-type.js";
 import type { ITensor } from "../../network/layers.js";
 import { bounds, type Dim, sub } from "../../network/symbolic.js";
 import type { ConversionContext } from "../context.js";
-import { castTo, constantLike, expandTo, normalizeAxis, reshape } from "../operands.js";
+import { castTo, constantLike, elementWise, expandTo, normalizeAxis, reshape } from "../operands.js";
 import { converter } from "../registry.js";
 import type { TensorValue } from "../values.js";
 import { iota } from "./creation.js";
@@ -135,22 +135,27 @@ export const diff = converter(
     const { network } = ctx;
     const axis = normalizeAxis(ctx, dim, self.dims.length);
     const parts = [prepend, self, append].filter((part) => part !== null);
-    let x = network.addConcatenation(
-      parts.map((part) => part.tensor),
+    const { dtype } = self;
+    const whole = network.addConcatenation(
+      parts.map((part) => castTo(ctx, part, dtype).tensor),
       axis,
     );
-    const numbers = self.dtype !== "bool";
+    let x = ctx.tensorValue(whole, dtype);
     for (let i = 0; i < n; i++) {
-      const size = x.dims.map((extent, j) => (j === axis ? sub(extent, 1) : extent));
-      const part = (start: number): ITensor =>
-        network.addSlice(
-          x,
-          x.dims.map((_, j) => (j === axis ? start : 0)),
-          size,
-          x.dims.map(() => 1),
+      const { tensor, dims } = x;
+      const size = dims.map((extent, j) => (j === axis ? sub(extent, 1) : extent));
+      const from = (start: number): TensorValue =>
+        ctx.tensorValue(
+          network.addSlice(
+            tensor,
+            dims.map((_, j) => (j === axis ? start : 0)),
+            size,
+            dims.map(() => 1),
+          ),
+          dtype,
         );
-      x = network.addElementWise(part(1), part(0), numbers ? "kSUB" : "kXOR");
+      x = elementWise(ctx, from(1), from(0), dtype === "bool" ? "kXOR" : "kSUB", dtype);
     }
-    return ctx.tensorValue(x, self.dtype);
+    return x;
   },
 );

@@ -161,12 +161,13 @@ export const arithmetic = [
     (_ctx, x) => x,
     (a) => a,
   ),
-  sameTypeUnary(
-    "square",
-    (ctx, _x, self) => elementWise(ctx, self, self, "kPROD").tensor,
-    (a) => scalars.mul(a, a),
-  ),
 ];
+
+/** x^2: of bools, as any power of theirs, an int64. */
+export const square = converter("aten::square(Tensor self) -> Tensor", (ctx, { self }) => {
+  const x = self.dtype === "bool" ? castTo(ctx, self, "int64") : self;
+  return elementWise(ctx, x, x, "kPROD");
+});
 
 /** Integers are round already. */
 const rounding =
