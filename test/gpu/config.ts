@@ -21,8 +21,7 @@ console.log(
     backend: "tensorrt",
     targets: ["device"],
     precisions: [...PRECISIONS],
-    torch_tensorrt: "2.11",
-    emit: ["engine", "report", "module"],
+    defaults: { torch_tensorrt: "2.11", emit: ["engine", "report", "module"], fallback: false },
     models,
   }),
 );
