@@ -15,7 +15,7 @@ for name in names:
     recorded = np.load(work / "models" / name / "io.npz")
     for batch in (1, 32):
         for precision, rtol in (("fp32", 2e-3), ("fp16", 2e-2)):
-            path = work / "engines" / f"{name}-b{batch}" / f"{precision}-device" / "module.ts"
+            path = work / "engines" / f"{name}-b{batch}" / f"{precision}-device" / "model.ts"
             if not path.exists():
                 print(f"{name} b{batch} {precision}: no module")
                 failed = True
