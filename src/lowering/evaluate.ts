@@ -21,6 +21,7 @@ export function evaluateTypes(node: Node): boolean | undefined {
     case "aten::__is__":
     case "aten::__isnot__": {
       const [a, b] = node.inputs as [Value, Value];
+      if (a === b) return node.kind === "aten::__is__";
       const other = b.type.kind === "NoneType" ? a : a.type.kind === "NoneType" ? b : undefined;
       if (other === undefined) return undefined;
       const isNone = other.type.kind === "NoneType" ? true : mayBeNone(other.type) ? undefined : false;
@@ -31,7 +32,12 @@ export function evaluateTypes(node: Node): boolean | undefined {
     case "aten::is_grad_enabled":
     case "aten::is_autocast_enabled":
     case "aten::is_autocast_cpu_enabled":
-      // Engines compute without gradients.
+    case "prim::is_nested":
+    case "prim::is_sparse":
+    case "prim::is_sparse_csr":
+    case "prim::is_mkldnn":
+    case "prim::is_meta":
+      // Engines compute without gradients, on dense tensors.
       return false;
     case "prim::isinstance": {
       const types = node.attributes.get("types");

@@ -111,6 +111,25 @@ t.test("resolve-branches takes the known branch", async (t) => {
   t.strictSame(after(text(0), resolveBranches), ["%d = aten::neg(%x)", "return (%d)"]);
 });
 
+t.test("resolve-branches sees that both branches give the same", async (t) => {
+  const text = `graph(%c : bool):
+      %r : int = prim::If(%c)
+        block0():
+          %a : int = prim::Constant[value=1]()
+          -> (%a)
+        block1():
+          %b : int = prim::Constant[value=1]()
+          -> (%b)
+      return (%r)`;
+  t.strictSame(after(text, resolveBranches), ["return (1)"]);
+  t.match(
+    after(text.replace("%b : int = prim::Constant[value=1]", "%b : int = prim::Constant[value=2]"), resolveBranches),
+    {
+      0: /prim::If/,
+    },
+  );
+});
+
 t.test("remove-exceptions", async (t) => {
   const report = new LoweringReport();
   const text = `graph(%x : Tensor, %c : bool):
