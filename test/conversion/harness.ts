@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { execute } from "../../src/backends/onnx/runtime.js";
 import { buildEngine, describeNetwork, findLibrary } from "../../src/backends/tensorrt/index.js";
@@ -17,8 +18,8 @@ import type { Network } from "../../src/network/network.js";
 import { applyPrecision, type Precision } from "../../src/network/precision.js";
 import { toDims } from "../../src/network/symbolic.js";
 import { dataTypeOf } from "../../src/network/weights.js";
+import { readNpz } from "../../src/util/npz.js";
 import { type Case, casesFolder, type InputEntry, readCases } from "./cases.js";
-import { readNpz } from "./npz.js";
 
 const REFERENCE: Capabilities = { backend: "onnxruntime", version: [1, 30] };
 const RTX: Capabilities = { backend: "tensorrt-rtx", version: [1, 7] };
@@ -35,7 +36,7 @@ export function testCases(...families: readonly string[]): void {
   t.setTimeout(1_200_000);
   for (const family of families) {
     const recorded = new URL(`${family}.npz`, casesFolder());
-    const arrays = existsSync(recorded) ? readNpz(recorded) : new Map<string, Tensor>();
+    const arrays = existsSync(recorded) ? readNpz(fileURLToPath(recorded)) : new Map<string, Tensor>();
     // Engines are built in here: more than a test's usual time.
     t.test(family, { timeout: 600_000 }, async (t) => {
       if (library === undefined) t.comment("no libtensorrt_rtx here: dims are not compared with it");

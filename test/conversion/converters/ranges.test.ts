@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import t from "tap";
 import { execute } from "../../../src/backends/onnx/runtime.js";
 import { convert } from "../../../src/conversion/convert.js";
@@ -10,8 +11,8 @@ import { TensorType } from "../../../src/ir/type.js";
 import { functionalize } from "../../../src/lowering/functionalize.js";
 import { LoweringReport } from "../../../src/lowering/report.js";
 import type { Network } from "../../../src/network/network.js";
+import { readNpz } from "../../../src/util/npz.js";
 import { type Case, casesFolder, type InputEntry, readCases } from "../cases.js";
-import { readNpz } from "../npz.js";
 
 const FAMILIES = [
   "view",
@@ -39,7 +40,7 @@ const registry = defaultRegistry();
 for (const family of FAMILIES) {
   t.test(family, async (t) => {
     const recorded = new URL(`${family}.npz`, casesFolder());
-    const arrays = existsSync(recorded) ? readNpz(recorded) : new Map<string, Tensor>();
+    const arrays = existsSync(recorded) ? readNpz(fileURLToPath(recorded)) : new Map<string, Tensor>();
     for (const entry of readCases(family)) {
       if (entry.error !== undefined || entry.dynamic !== undefined) continue;
       const symbols = new Map<string, readonly [number, number]>();
