@@ -1,5 +1,6 @@
 #include "runtime.h"
 
+#include <atomic>
 #include <memory>
 
 #include "engine.h"
@@ -7,6 +8,7 @@
 #include "failure.h"
 #include "logger.h"
 #include "program.h"
+#include "running_work.h"
 #include "task.h"
 
 namespace trtorch {
@@ -105,6 +107,7 @@ class ExecuteWorker : public Napi::AsyncWorker {
   Napi::Promise promise() const { return deferred_.Promise(); }
 
   void Execute() override {
+    const RunningWork running(cancelled_);
     LogSink sink(Severity::kERROR, [](Severity, const char*) {});
     try {
       result_ = engine_->execute(inputs_, options_);
@@ -134,6 +137,8 @@ class ExecuteWorker : public Napi::AsyncWorker {
   ExecuteOptions options_;
   ExecuteResult result_;
   std::unique_ptr<Failure> failure_;
+  /** An execution is too short to be stopped; the process's exit waits for it. */
+  std::atomic<bool> cancelled_{false};
 };
 
 }  // namespace

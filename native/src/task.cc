@@ -1,6 +1,9 @@
 #include "task.h"
 
+#include <chrono>
+
 #include "failure.h"
+#include "running_work.h"
 
 namespace trtorch {
 
@@ -34,6 +37,7 @@ Napi::Object Task::start(Napi::Env env, const char* name, Napi::Value onEvent, N
 }
 
 void Task::emit(MakeEvent event) {
+  if (RunningWork::exiting()) return;
   auto* boxed = new MakeEvent(std::move(event));
   auto deliver = [](Napi::Env env, Napi::Function callback, MakeEvent* made) {
     callback.Call({(*made)(env)});
@@ -45,10 +49,17 @@ void Task::emit(MakeEvent event) {
 void Task::run() {
   MakeValue make;
   std::exception_ptr failure;
-  try {
-    make = work_(*this);
-  } catch (...) {
-    failure = std::current_exception();
+  {
+    const RunningWork running(cancelled_);
+    try {
+      make = work_(*this);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }
+  if (RunningWork::exiting()) {
+    // Ending this thread would run the library's thread-local destructors beside its static ones.
+    for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
   }
   // Released here: what the work captured may be large.
   work_ = nullptr;

@@ -2,6 +2,7 @@
 
 #include "builder.h"
 #include "library.h"
+#include "running_work.h"
 #include "runtime.h"
 #include "task.h"
 
@@ -28,6 +29,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("loadEngine", Napi::Function::New(env, trtorch::loadEngine));
   exports.Set("executeEngine", Napi::Function::New(env, trtorch::executeEngine));
   exports.Set("disposeEngine", Napi::Function::New(env, trtorch::disposeEngine));
+  exports.Set("stop", Napi::Function::New(env, [](const Napi::CallbackInfo&) { trtorch::RunningWork::stopAll(); }));
   return exports;
 }
 

@@ -115,7 +115,11 @@ export interface TensorRTAddon {
     },
   ): Promise<NativeExecution>;
   disposeEngine(handle: EngineHandle): void;
+  /** Cancels all builds and waits until no thread is in the library; for when the process exits. */
+  stop(): void;
 }
+
+const loaded = new Map<Flavour, TensorRTAddon>();
 
 interface CoreAddon {
   listDevices(): Promise<Device[]>;
@@ -123,8 +127,15 @@ interface CoreAddon {
 
 /** Throws `missing-library` where the addon is not compiled for the flavour. */
 export function tensorrtAddon(flavour: Flavour): TensorRTAddon {
+  const known = loaded.get(flavour);
+  if (known !== undefined) return known;
   const addon = loadAddon<TensorRTAddon>(`trtorch_${flavour}`);
-  if (addon !== undefined) return addon;
+  if (addon !== undefined) {
+    loaded.set(flavour, addon);
+    // `process.exit()` takes the library apart, whatever its threads are doing.
+    process.once("exit", () => addon.stop());
+    return addon;
+  }
   throw new TrtorchError(
     "missing-library",
     `the native addon for ${FLAVOUR_FACTS[flavour].product} (trtorch_${flavour}.node) is not compiled`,

@@ -197,6 +197,12 @@ t.test("weights are read where they lie: a mapped file is not copied", async (t)
   );
 });
 
+t.test("the process may exit in the middle of a build", async (t) => {
+  const script = new URL("exit-while-building.ts", import.meta.url);
+  const run = promisify(execFile)(process.execPath, ["--import", "tsx", script.pathname]);
+  await t.rejects(run, { code: 3, signal: null }, "with its own exit code, and no crash");
+});
+
 t.test("describing a network builds nothing", async (t) => {
   const network = convolutions(1, { min: 1, opt: 2, max: 3 });
   const described = await describeNetwork(network, { flavour: "rtx" });
