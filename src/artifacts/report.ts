@@ -8,6 +8,7 @@ import type { DataType } from "../network/enums.js";
 import type { Network } from "../network/network.js";
 import { evaluate } from "../network/symbolic.js";
 import { formatLocation } from "../util/errors.js";
+import { type GraphOutline, outlineOf } from "./graph-outline.js";
 
 /** What becomes of one operator of a method. */
 export interface OperatorReport {
@@ -52,6 +53,8 @@ export interface SupportReport {
   readonly outputs: readonly BindingReport[];
   /** Layers of the network by type. */
   readonly layers: Readonly<Record<string, number>>;
+  /** The lowered graph, to be drawn. */
+  readonly graph: GraphOutline;
 }
 
 export interface ReportInput {
@@ -63,6 +66,8 @@ export interface ReportInput {
   readonly converted?: readonly ConvertedNode[] | undefined;
   readonly network?: Network | undefined;
   readonly problem?: string | undefined;
+  /** Nodes that stay with PyTorch. */
+  readonly torch?: ReadonlySet<Node> | undefined;
 }
 
 const CONTROL_FLOW = new Set(["prim::If", "prim::Loop"]);
@@ -113,6 +118,7 @@ export function makeReport(input: ReportInput): SupportReport {
     inputs: input.network === undefined ? [] : input.network.inputs.map(bindingOf),
     outputs: input.network === undefined ? [] : input.network.outputs.map(bindingOf),
     layers: input.network === undefined ? {} : layerCounts(input.network),
+    graph: outlineOf(input.graph, input.registry, input.torch),
   };
 }
 

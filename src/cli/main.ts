@@ -9,6 +9,7 @@ import { defineInit } from "./commands/init.js";
 import { defineInspect } from "./commands/inspect.js";
 import { defineMerge } from "./commands/merge.js";
 import { definePlan } from "./commands/plan.js";
+import { defineReport } from "./commands/report.js";
 import { defineSetup } from "./commands/setup.js";
 import { defineWatch } from "./commands/watch.js";
 import type { CliContext, ExitCode, Wrap } from "./context.js";
@@ -27,6 +28,7 @@ const COMMANDS = [
   defineClean,
   defineCache,
   defineMerge,
+  defineReport,
   defineFingerprint,
 ];
 

@@ -11,7 +11,15 @@ import { type JobOutcome, type RunEvent, type RunSummary, summarize } from "./ev
 import { JobLogs } from "./job-log.js";
 import { makeSlots, Scheduler } from "./scheduler.js";
 import type { Store, StoreInput } from "./store.js";
-import { MANIFEST_FILE, makeManifest, makeSummary, SUMMARY_FILE, saveDurations, writeJson } from "./summary.js";
+import {
+  type JobSpan,
+  MANIFEST_FILE,
+  makeManifest,
+  makeSummary,
+  SUMMARY_FILE,
+  saveDurations,
+  writeJson,
+} from "./summary.js";
 import type { StartWorker } from "./worker-process.js";
 
 export interface RunOptions {
@@ -108,6 +116,7 @@ export class Run {
       outcomes.set(planned.job.id, outcome);
       emit({ type: "job-end", id: planned.job.id, outcome });
     };
+    const spans = new Map<string, JobSpan>();
     const stale: PlannedJob[] = [];
     for (const planned of selected) {
       const { freshness } = planned;
@@ -122,6 +131,7 @@ export class Run {
       );
       const tee = (event: RunEvent) => {
         logs.handle(event);
+        noteSpan(spans, event, performance.now() - started);
         emit(event);
       };
       const work = new Work(this.#options, tee);
@@ -159,11 +169,19 @@ export class Run {
     await files.save();
     const summary = summarize(outcomes.values(), performance.now() - started);
     await writeJson(join(config.outDir, MANIFEST_FILE), makeManifest(plan.jobs, outcomes));
-    const report = makeSummary(plan.jobs, selected, outcomes, summary, this.#options.shard ?? null);
+    const report = makeSummary(plan.jobs, selected, outcomes, summary, this.#options.shard ?? null, spans);
     await writeJson(join(config.outDir, SUMMARY_FILE), report);
     emit({ type: "run-end", summary });
     return { summary, outcomes };
   }
+}
+
+function noteSpan(spans: Map<string, JobSpan>, event: RunEvent, now: number): void {
+  if (event.type !== "job-start" && event.type !== "job-end") return;
+  const before = spans.get(event.id);
+  const time = Math.round(now);
+  if (event.type === "job-start") spans.set(event.id, { slot: event.slot, start: before?.start ?? time, end: time });
+  else if (before !== undefined) spans.set(event.id, { ...before, end: time });
 }
 
 /** True where a run is at work, or died there. */

@@ -24,6 +24,15 @@ export interface SummaryJob {
   /** Milliseconds, of the build that made the artifacts where this run made none; undefined where none is known. */
   readonly durationMs?: number;
   readonly error?: { readonly code: string; readonly message: string };
+  /** Where and when a worker was at it, where one was. */
+  readonly span?: JobSpan;
+}
+
+/** Times in milliseconds since the run's start; all attempts of a job together. */
+export interface JobSpan {
+  readonly slot: string;
+  readonly start: number;
+  readonly end: number;
 }
 
 /** What the output folder holds: `manifest.json`. The same work gives the same file, wherever and in how many shards it was done. */
@@ -44,6 +53,8 @@ export interface ManifestJob {
 
 export const SUMMARY_FILE = "summary.json";
 export const MANIFEST_FILE = "manifest.json";
+/** For people: the last run that had something to do. */
+export const HTML_REPORT_FILE = "report.html";
 
 export function makeSummary(
   plan: readonly PlannedJob[],
@@ -51,17 +62,20 @@ export function makeSummary(
   outcomes: ReadonlyMap<string, JobOutcome>,
   summary: RunSummary,
   shard: string | null,
+  spans: ReadonlyMap<string, JobSpan>,
 ): SummaryFile {
   const jobs = selected.map(({ job, freshness }): SummaryJob => {
     const outcome = outcomes.get(job.id) ?? { status: "cancelled", durationMs: 0 };
     const recorded = freshness.fresh ? freshness.record.durationMs : undefined;
     const durationMs = outcome.status === "built" ? outcome.durationMs : recorded;
+    const span = spans.get(job.id);
     return {
       id: job.id,
       key: job.key,
       status: outcome.status,
       ...(durationMs !== undefined && { durationMs: Math.round(durationMs) }),
       ...(outcome.status === "failed" && { error: { code: outcome.error.code, message: outcome.error.message } }),
+      ...(span !== undefined && { span }),
     };
   });
   return { version: 1, shard, summary, plan: plan.map(({ job }) => job.id), jobs };

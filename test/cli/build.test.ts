@@ -51,6 +51,7 @@ t.test("builds, then has nothing to do, then only what changed", async (t) => {
     "b/fp32-sm_89/manifest.json",
     "b/fp32-sm_89/model.engine",
     "manifest.json",
+    "report.html",
     "summary.json",
   ]);
   t.match(readJson<SummaryFile>(root, "engines/summary.json"), { shard: null, summary: { built: 4, failed: 0 } });

@@ -1,9 +1,11 @@
+import { stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import type { Config } from "../../config/config.js";
 import { nearest } from "../../config/diagnostic.js";
-import type { RunEvent } from "../../runner/event.js";
+import type { RunEvent, RunSummary } from "../../runner/event.js";
+import { HTML_REPORT_FILE, MANIFEST_FILE } from "../../runner/summary.js";
 import { TrtorchError } from "../../util/errors.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
 import {
@@ -75,12 +77,37 @@ export async function runBuild(config: Config, options: BuildOptions, context: C
   const ignore = context.onSignal(() => run.cancel());
   try {
     const { summary } = await run.start();
+    await renewReport(config, summary, context);
     if (run.cancelled) return 130;
     return summary.failed > 0 ? 1 : 0;
   } finally {
     ignore();
     for (const reporter of reporters) await reporter.close();
   }
+}
+
+/** A run that did nothing keeps the page about the run that did; one that cannot be written spoils no build. */
+async function renewReport({ outDir }: Config, summary: RunSummary, context: CliContext): Promise<void> {
+  const worked = summary.built + summary.restored + summary.failed + summary.cancelled + summary.skipped > 0;
+  const page = join(outDir, HTML_REPORT_FILE);
+  const [manifest, before] = await Promise.all([changeTime(join(outDir, MANIFEST_FILE)), changeTime(page)]);
+  if (!worked && manifest <= before) return;
+  try {
+    const { writeHtmlReport } = await import("../../artifacts/html-report.js");
+    await writeHtmlReport(outDir);
+  } catch (error) {
+    context.stderr(
+      `warning: there is no new ${HTML_REPORT_FILE}: ${error instanceof Error ? error.message : String(error)}\n`,
+    );
+  }
+}
+
+/** 0 where there is no file. */
+async function changeTime(path: string): Promise<number> {
+  return stat(path).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => 0,
+  );
 }
 
 /** A word that is no file takes the place of a model where the command is the default one. */
@@ -91,7 +118,9 @@ function rejectMistypedCommand(word: string | undefined): void {
   throw new TrtorchError("usage", `there is no command "${word}"`, { hint });
 }
 
-const COMMANDS = "build check plan inspect init setup doctor watch clean cache merge fingerprint help".split(" ");
+const COMMANDS = "build check plan inspect init setup doctor watch clean cache merge report fingerprint help".split(
+  " ",
+);
 
 function override(config: Config, options: BuildOptions): Config {
   const { concurrency, onFailure } = options;

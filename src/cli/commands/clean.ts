@@ -2,7 +2,7 @@ import { readdir, rm, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import { STATE_FOLDER } from "../../plan/freshness.js";
-import { MANIFEST_FILE, SUMMARY_FILE } from "../../runner/summary.js";
+import { HTML_REPORT_FILE, MANIFEST_FILE, SUMMARY_FILE } from "../../runner/summary.js";
 import { isErrno, sweepLeftovers } from "../../util/atomic-write.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
 import { count } from "../format.js";
@@ -36,7 +36,7 @@ async function clean(options: CleanOptions, context: CliContext): Promise<ExitCo
       await removeIfEmpty(dirname(join(outDir, id)));
       removed.push(id);
     }
-    for (const file of [MANIFEST_FILE, SUMMARY_FILE]) await rm(join(outDir, file), { force: true });
+    for (const file of [MANIFEST_FILE, SUMMARY_FILE, HTML_REPORT_FILE]) await rm(join(outDir, file), { force: true });
     await lock.release();
     await rm(state, { recursive: true, force: true });
     await removeIfEmpty(outDir);

@@ -62,7 +62,7 @@ async function merge(folders: readonly string[], options: MergeOptions, context:
         });
       }
       // A job that failed in one folder and is there in another is there.
-      if (other === undefined || other.status === "failed") jobs.set(job.id, job);
+      if (other === undefined || other.status === "failed") jobs.set(job.id, withShard(job, summary.shard));
     }
     for (const job of manifest.jobs) if (!artifacts.has(job.id)) artifacts.set(job.id, { from: directory, job });
   }
@@ -89,6 +89,8 @@ async function merge(folders: readonly string[], options: MergeOptions, context:
       plan,
       jobs: merged,
     });
+    const { writeHtmlReport } = await import("../../artifacts/html-report.js");
+    await writeHtmlReport(out);
   } finally {
     await lock.release();
   }
@@ -104,6 +106,12 @@ async function merge(folders: readonly string[], options: MergeOptions, context:
     for (const id of unseen) context.stdout(`in no shard: ${id}\n`);
   }
   return missing.length > 0 ? 1 : 0;
+}
+
+/** Shards ran on machines of their own, whose slots have the same names. */
+function withShard(job: SummaryJob, shard: string | null): SummaryJob {
+  if (job.span === undefined || shard === null) return job;
+  return { ...job, span: { ...job.span, slot: `${shard}: ${job.span.slot}` } };
 }
 
 async function copyJob(id: string, from: string, to: string): Promise<void> {

@@ -1,0 +1,220 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { count, formatBytes, formatDuration } from "../cli/format.js";
+import type { OutputComparison } from "../plan/job.js";
+import { HTML_REPORT_FILE } from "../runner/summary.js";
+import { writeFileAtomic } from "../util/atomic-write.js";
+import { packageRoot } from "../util/native-addon.js";
+import { drawGraph } from "./graph-svg.js";
+import { Html, html } from "./html.js";
+import type { SupportReport } from "./report.js";
+import { type ReportedJob, type RunReport, readRunReport } from "./run-report.js";
+import { drawTimeline } from "./timeline-svg.js";
+
+const OPEN = new Html(" open");
+const MISSING = new Html(' class="missing"');
+
+/** Of more models than that, a page shows the names first. */
+const MODELS_OPEN = 8;
+
+/** Writes `report.html` into an output folder from what its last run left there, and returns the path. */
+export async function writeHtmlReport(outDir: string): Promise<string> {
+  const path = join(outDir, HTML_REPORT_FILE);
+  await writeFileAtomic(path, await renderHtmlReport(await readRunReport(outDir)));
+  return path;
+}
+
+/** One page that needs nothing else: no script, no file, no network. */
+export async function renderHtmlReport(report: RunReport): Promise<string> {
+  const template = await readFile(join(packageRoot, "templates", "report.html"), "utf8");
+  // A function, because "$&" in a model's name would be a pattern.
+  return template.replace("<!-- content -->", () => renderPage(report).toString());
+}
+
+function renderPage({ run, jobs }: RunReport): Html {
+  const { summary, shard } = run;
+  const counts = (["built", "restored", "fresh", "failed", "cancelled", "skipped"] as const)
+    .filter((state) => summary[state] > 0)
+    .map((state) => html`<li class="state ${state}"><b>${summary[state]}</b> ${state}</li>`);
+  const size = jobs.reduce((sum, job) => sum + (engineSize(job) ?? 0), 0);
+  const models = groupByModel(jobs);
+  return html`<header>
+<h1>trtorch-build</h1>
+<ul class="counts">${counts}</ul>
+<p>${count(jobs.length, "job")}${shard === null ? null : html`, shard ${shard}`}, in ${formatDuration(summary.durationMs)}; engines of ${formatBytes(size)}.</p>
+</header>
+${renderTimeline(jobs)}
+<section>
+<h2>Jobs</h2>
+${renderJobs(jobs)}
+</section>
+${renderGolden(jobs)}
+<section>
+<h2>Models</h2>
+${models.map(([name, own]) => renderModel(name, own, models.length <= MODELS_OPEN))}
+</section>
+`;
+}
+
+function renderTimeline(jobs: readonly ReportedJob[]): Html | null {
+  const bars = jobs.flatMap(({ id, summary, result }) => {
+    if (summary?.span === undefined) return [];
+    return [{ id, ...summary.span, failed: summary.status !== "built", phases: result?.durations ?? {} }];
+  });
+  if (bars.length === 0) return null;
+  return html`<section>
+<h2>Timeline</h2>
+${drawTimeline(bars)}
+</section>`;
+}
+
+function renderJobs(jobs: readonly ReportedJob[]): Html {
+  const largest = Math.max(1, ...jobs.map((job) => engineSize(job) ?? 0));
+  const failedFirst = jobs.toSorted((a, b) => Number(stateOf(b) === "failed") - Number(stateOf(a) === "failed"));
+  const rows = failedFirst.map((job) => {
+    const size = engineSize(job);
+    const error = job.summary?.error;
+    const library = job.result?.library ?? null;
+    return html`<tr>
+<th scope="row">${breakable(job.id)}</th>
+<td><span class="state ${stateOf(job)}">${stateOf(job)}</span></td>
+<td class="number">${job.summary?.durationMs === undefined ? null : formatDuration(job.summary.durationMs)}</td>
+<td class="number">${size === null ? null : html`${formatBytes(size)}<span class="bar" style="width:${((100 * size) / largest).toFixed(1)}%"></span>`}</td>
+<td class="number">${job.result?.summary.layers ?? null}</td>
+<td>${library === null ? (job.manifest?.backend ?? null) : `${library.name} ${library.version}`}${job.result?.engineReused === true ? ", shared" : null}</td>
+</tr>
+${error === undefined ? null : html`<tr class="error"><td colspan="6"><pre>${error.code}: ${error.message}</pre></td></tr>`}`;
+  });
+  return html`<div class="scroll"><table class="jobs">
+<thead><tr><th>job</th><th>state</th><th class="number">time</th><th class="number">engine</th><th class="number">layers</th><th>by</th></tr></thead>
+<tbody>${rows}</tbody>
+</table></div>`;
+}
+
+function renderGolden(jobs: readonly ReportedJob[]): Html | null {
+  const rows = jobs.flatMap(({ id, result }) =>
+    (result?.comparison ?? []).map(
+      (comparison) => html`<tr>
+<th scope="row">${breakable(id)}</th><td>${comparison.output}</td>
+<td class="number">${formatError(comparison.maxAbsError)}</td>
+<td class="number">${formatError(comparison.meanAbsError)}</td>
+<td class="number">${formatError(relativeError(comparison))}</td>
+<td class="number">${comparison.cosine.toFixed(6)}</td>
+<td><span class="state ${comparison.passed ? "built" : "failed"}">${comparison.passed ? "within" : "beyond"}</span></td>
+</tr>
+`,
+    ),
+  );
+  if (rows.length === 0) return null;
+  return html`<section>
+<h2>Numbers against golden</h2>
+<div class="scroll"><table>
+<thead><tr><th>job</th><th>output</th><th class="number">max error</th><th class="number">mean error</th><th class="number">max / (1 + max|ref|)</th><th class="number">cosine</th><th>tolerance</th></tr></thead>
+<tbody>${rows}</tbody>
+</table></div>
+</section>`;
+}
+
+/** Jobs of a model read the same file: they share a section, and what differs between them (if anything) is shown for each. */
+function renderModel(name: string, jobs: readonly ReportedJob[], open: boolean): Html {
+  const variants = new Map<string, { support: SupportReport; ids: string[] }>();
+  for (const { id, support } of jobs) {
+    if (support === null) continue;
+    const { operators, graph, inputs, outputs, removed } = support;
+    const key = JSON.stringify([operators, graph, inputs, outputs, removed]);
+    const variant = variants.get(key) ?? { support, ids: [] };
+    variant.ids.push(id.slice(name.length + 1));
+    variants.set(key, variant);
+  }
+  const reports = [...variants.values()].map(
+    ({ support, ids }) => html`${variants.size > 1 ? html`<p class="variant">${ids.join(", ")}</p>` : null}
+${renderSupport(support)}`,
+  );
+  const failed = jobs.some((job) => stateOf(job) === "failed");
+  const none = html`<p>There is no support report: ${failed ? "no job of it was built" : "the config's <code>emit</code> leaves it out"}.</p>`;
+  return html`<details class="model"${open ? OPEN : null}>
+<summary><h3>${breakable(name)}</h3> <span>${count(jobs.length, "job")}</span></summary>
+${reports.length === 0 ? none : reports}
+</details>
+`;
+}
+
+function renderSupport(support: SupportReport): Html {
+  const bindings = [...support.inputs, ...support.outputs];
+  const nodes = support.operators.reduce((sum, row) => sum + row.count, 0);
+  return html`<p>${support.supported ? "TensorRT runs all of this method." : html`<b>Not all of this method runs in TensorRT.</b> ${support.problem}`}
+${nodes} operators, ${support.parameters.tensors} constant tensors of ${support.parameters.elements.toLocaleString("en-US")} elements.</p>
+<details open><summary>Graph</summary>
+<p class="legend">${legend(support)}</p>
+<div class="scroll picture">${drawGraph(support.graph, `${support.model}: ${support.method}`)}</div></details>
+${
+  bindings.length === 0
+    ? null
+    : html`<details open><summary>Bindings</summary><div class="scroll"><table>
+<thead><tr><th>binding</th><th>type</th><th>dims</th></tr></thead>
+<tbody>${bindings.map((binding, index) => html`<tr><th scope="row">${binding.name}</th><td>${index < support.inputs.length ? "in" : "out"}, ${binding.type}</td><td>${binding.dims.join(" × ") || "scalar"}</td></tr>`)}</tbody>
+</table></div></details>`
+}
+<details><summary>Operators</summary><div class="scroll"><table>
+<thead><tr><th>operator</th><th class="number">nodes</th><th>by</th><th class="number">layers</th><th>source</th></tr></thead>
+<tbody>${support.operators.map(
+    (row) =>
+      html`<tr${row.handledBy === null ? MISSING : null}><th scope="row">${breakable(row.operator)}</th><td class="number">${row.count}</td><td>${row.handledBy ?? "nobody"}${row.origin === null ? null : html` <small>${breakable(row.origin)}</small>`}</td><td class="number">${row.layers}</td><td><small>${breakable(row.sources.slice(0, 3).join(", "))}${row.sources.length > 3 ? ` and ${row.sources.length - 3} more` : null}</small></td></tr>`,
+  )}</tbody>
+</table></div></details>
+<details><summary>Layers</summary><div class="scroll"><table>
+<tbody>${Object.entries(support.layers).map(([type, number]) => html`<tr><th scope="row">${type}</th><td class="number">${number}</td></tr>`)}</tbody>
+</table></div></details>
+${
+  support.removed.length === 0
+    ? null
+    : html`<details><summary>Removed by lowering</summary><div class="scroll"><table>
+<thead><tr><th>pass</th><th>what</th><th class="number">count</th><th>details</th></tr></thead>
+<tbody>${support.removed.map(({ pass, kind, count: times, details }) => html`<tr><td>${pass}</td><td>${kind}</td><td class="number">${times}</td><td><small>${details.join("; ")}</small></td></tr>`)}</tbody>
+</table></div></details>`
+}`;
+}
+
+function legend({ graph }: SupportReport): Html[] {
+  const words = {
+    converter: "TensorRT",
+    evaluator: "at build time",
+    torch: "PyTorch",
+    nobody: "nobody: not supported",
+  } as const;
+  const present = new Set(graph.nodes.map((node) => node.runBy));
+  return Object.entries(words)
+    .filter(([runBy]) => present.has(runBy as keyof typeof words))
+    .map(([runBy, text]) => html`<span class="key ${runBy}">${text}</span> `);
+}
+
+function groupByModel(jobs: readonly ReportedJob[]): [string, ReportedJob[]][] {
+  const models = new Map<string, ReportedJob[]>();
+  for (const job of jobs) models.set(job.model, [...(models.get(job.model) ?? []), job]);
+  return [...models];
+}
+
+function stateOf(job: ReportedJob): string {
+  return job.summary?.status ?? (job.manifest === null ? "not built" : "kept");
+}
+
+/** Bytes of what is run: the engine, or the portable model where that is the result. */
+function engineSize({ manifest }: ReportedJob): number | null {
+  const artifacts = manifest?.artifacts ?? [];
+  const engine = artifacts.filter(({ kind }) => kind === "engine");
+  const files = engine.length > 0 ? engine : artifacts.filter(({ kind }) => kind === "onnx");
+  return files.length === 0 ? null : files.reduce((sum, { size }) => sum + size, 0);
+}
+
+function relativeError({ maxAbsError, maxAbsReference }: OutputComparison): number {
+  return maxAbsError / (1 + maxAbsReference);
+}
+
+function formatError(value: number): string {
+  return value === 0 ? "0" : value.toExponential(2);
+}
+
+/** Long names break where a person would break them. */
+function breakable(name: string): Html[] {
+  return name.split(/(?<=[/.:_+-])/).map((part) => html`${part}<wbr>`);
+}
