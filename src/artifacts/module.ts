@@ -67,7 +67,10 @@ export interface WrappedModule {
 
 /** Torch-TensorRT's compiler appends `_trt` to the class of the module it compiles. */
 export function wrappedTypeName(typeName: string): string {
-  return `${typeName.startsWith("__torch__") ? typeName : `__torch__.${typeName}`}_trt`;
+  // Exported programs have Python's names, as `__main__.make.<locals>.Net`; TorchScript's are identifiers.
+  const parts = typeName.split(".").filter((part) => part !== "" && !part.startsWith("<"));
+  const names = parts.map((part) => part.replace(/\W/g, "_").replace(/^\d/, "_$&"));
+  return `${[...(names[0] === "__torch__" ? [] : ["__torch__"]), ...names].join(".")}_trt`;
 }
 
 /** The attribute of an engine as Torch-TensorRT names it; `index` where a module has several. */

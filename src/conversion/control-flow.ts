@@ -4,6 +4,7 @@ import type { ITensor } from "../network/layers.js";
 import { type Dim, isSymbolic, keyOf, SymBool, SymInt, type SymScalar, toDims } from "../network/symbolic.js";
 import { TrtorchError } from "../util/errors.js";
 import { describeValue } from "./arguments.js";
+import type { ConversionContext } from "./context.js";
 import type { Interpreter } from "./convert.js";
 import { knownCondition } from "./convert.js";
 import { type IValue, Scalar, TensorValue } from "./values.js";
@@ -25,17 +26,13 @@ export class RaisedError extends TrtorchError {
  */
 export function convertIf(interpreter: Interpreter, node: Node): void {
   const { ctx } = interpreter;
+  const decided = decidedBranch(ctx, node);
+  if (decided !== undefined) {
+    bind(interpreter, node, interpreter.runBlock(decided));
+    return;
+  }
   const [thenBlock, elseBlock] = node.blocks as [Block, Block];
   const condition = ctx.valueOf(node.input());
-  const known = knownCondition(condition);
-  if (known !== undefined) {
-    bind(interpreter, node, interpreter.runBlock(known ? thenBlock : elseBlock));
-    return;
-  }
-  if (alwaysRaises(thenBlock) !== alwaysRaises(elseBlock)) {
-    bind(interpreter, node, interpreter.runBlock(alwaysRaises(thenBlock) ? elseBlock : thenBlock));
-    return;
-  }
   const { network } = ctx;
   const tensor = conditionTensor(interpreter, condition);
   const conditional = network.addIfConditional(tensor);
@@ -46,6 +43,22 @@ export function convertIf(interpreter: Interpreter, node: Node): void {
     merge(interpreter, node, conditional, condition, thenResult, elseResults[i] as IValue),
   );
   bind(interpreter, node, results);
+}
+
+/** The branch of a `prim::If` that is the only one there is at run time; undefined where data decides. */
+export function decidedBranch(ctx: ConversionContext, node: Node): Block | undefined {
+  const [thenBlock, elseBlock] = node.blocks as [Block, Block];
+  const known = knownCondition(ctx.valueOf(node.input()));
+  if (known !== undefined) return known ? thenBlock : elseBlock;
+  if (alwaysRaises(thenBlock) === alwaysRaises(elseBlock)) return undefined;
+  return alwaysRaises(thenBlock) ? elseBlock : thenBlock;
+}
+
+/** Whether a `prim::Loop` is run iteration by iteration at build time, so far as can be told before. */
+export function isUnrolled(ctx: ConversionContext, node: Node): boolean {
+  const trips = ctx.valueOf(node.input(0));
+  const limit = trips instanceof Scalar ? trips.value : trips;
+  return typeof limit === "number" && knownCondition(ctx.valueOf(node.input(1))) !== undefined;
 }
 
 function bind(interpreter: Interpreter, node: Node, results: readonly IValue[]): void {

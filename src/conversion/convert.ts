@@ -100,6 +100,13 @@ export function convert(graph: Graph, options: ConvertOptions): ConversionResult
   return { network, outputStructure, nodes: interpreter.converted };
 }
 
+const failures = new WeakMap<TrtorchError, Node>();
+
+/** The node whose conversion threw the error. */
+export function failedNode(error: unknown): Node | undefined {
+  return error instanceof TrtorchError ? failures.get(error) : undefined;
+}
+
 /** Runs blocks: every value of a node is bound before the next node. */
 export class Interpreter {
   readonly ctx: ConversionContext;
@@ -111,11 +118,12 @@ export class Interpreter {
 
   /** Runs a block's nodes and gives its outputs. */
   runBlock(block: Block): IValue[] {
-    for (const node of block.nodes()) this.#runNode(node);
+    for (const node of block.nodes()) this.runNode(node);
     return block.outputs.map((output) => this.ctx.valueOf(output));
   }
 
-  #runNode(node: Node): void {
+  /** Runs a node: its outputs are then bound. Partitioning overrides this to see what is executed, and what cannot be. */
+  protected runNode(node: Node): void {
     const { ctx } = this;
     if (node.kind === "prim::Constant") {
       ctx.associateValueAndIValue(node.output(), ctx.constants.value(constantOf(node.output()) as Constant));
@@ -129,7 +137,10 @@ export class Interpreter {
       else if (node.kind === "prim::Loop") convertLoop(this, node);
       else this.converted.push({ node, role: this.#convertNode(node), layers: ctx.network.layers.length - before });
     } catch (error) {
-      throw withPlace(error, node);
+      const placed = withPlace(error, node);
+      // The innermost node is the one that failed.
+      if (placed instanceof TrtorchError && !failures.has(placed)) failures.set(placed, failedNode(error) ?? node);
+      throw placed;
     }
   }
 
@@ -188,7 +199,7 @@ function isITensor(value: unknown): value is ITensor {
 }
 
 /** Network inputs for the graph's tensors. */
-function bindInputs(ctx: ConversionContext, graph: Graph, specs: readonly InputSpec[]): void {
+export function bindInputs(ctx: ConversionContext, graph: Graph, specs: readonly InputSpec[]): void {
   const symbols = new Map<string, SymInt>();
   let next = 0;
   const take = (type: Type, what: string): IValue => {

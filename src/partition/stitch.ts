@@ -20,6 +20,10 @@ import {
 import type { ITensor } from "../network/layers.js";
 import type { Network } from "../network/network.js";
 import { scalarTypeOf } from "../network/weights.js";
+import type { Partition } from "./partition.js";
+import { TraceCopier } from "./segments.js";
+import { restoreTorchForms } from "./torch-forms.js";
+import type { TensorInfo } from "./trace.js";
 
 /** The class of Torch-TensorRT's runtime that holds an engine. */
 export const ENGINE_CLASS = "__torch__.torch.classes.tensorrt.Engine";
@@ -197,4 +201,42 @@ function collectDtypes(structure: OutputStructure, dtypes: ScalarType[]): void {
   if (structure.kind === "tensor") dtypes[structure.output] = structure.dtype;
   else if (structure.kind === "dict") for (const [, entry] of structure.entries) collectDtypes(entry, dtypes);
   else if (structure.kind !== "constant") for (const element of structure.elements) collectDtypes(element, dtypes);
+}
+
+/** An engine of a partitioned method: the attribute that holds it, and the network it was built from. */
+export interface StitchedEngine {
+  readonly attribute: string;
+  readonly network: Network;
+}
+
+/** The method that runs a partition's segments one after the other. `engines` are those of its TensorRT segments, in order. */
+export function stitchSegments(
+  typeName: string,
+  method: string,
+  { trace, segments }: Partition,
+  engines: readonly StitchedEngine[],
+): Graph {
+  const stitched = new StitchedMethod(typeName, method);
+  const copier = new TraceCopier(trace, stitched.graph);
+  for (const input of trace.graph.inputs) {
+    copier.values.set(input, stitched.graph.addInput(input.debugName, input.type));
+  }
+  copier.takeApart(trace.graph.block.paramNode);
+  let next = 0;
+  for (const segment of segments) {
+    if (segment.runs === "Torch") {
+      for (const operation of segment.operations) copier.copyOperation(operation);
+      continue;
+    }
+    const { attribute, network } = engines[next++] as StitchedEngine;
+    const dtypeOf = (value: Value): ScalarType => (trace.values.get(value) as TensorInfo).dtype;
+    const inputs = segment.inputs.map((value) => ({ value: copier.need(value), dtype: dtypeOf(value) }));
+    const results = stitched.executeEngine(attribute, network, inputs, segment.outputs.map(dtypeOf));
+    segment.outputs.forEach((value, i) => {
+      copier.values.set(value, results[i] as Value);
+    });
+  }
+  for (const output of trace.graph.outputs) stitched.graph.registerOutput(copier.need(output));
+  restoreTorchForms(stitched.graph);
+  return stitched.graph;
 }
