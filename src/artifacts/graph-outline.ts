@@ -24,6 +24,9 @@ export interface GraphOutline {
 /** More boxes than a person can follow are collapsed into modules. */
 const MAX_BOXES = 60;
 
+/** What a box of several operators is shown as. */
+const WORST_FIRST: readonly RunBy[] = ["nobody", "torch", "converter", "evaluator"];
+
 /**
  * Reduces a lowered graph to its outline. Graphs of more than 60 operators are collapsed by module: neighbours in program
  * order that belong to the same module become one box, so that no cycle can arise.
@@ -45,9 +48,9 @@ export function outlineOf(graph: Graph, registry: Registry, torch: ReadonlySet<N
   }
   for (const { label, members } of groups) {
     for (const member of members) boxOf.set(member, nodes.length);
-    const operators = countOperators(members);
-    const first = members[0] as Node;
-    nodes.push({ kind: "operators", label, operators, runBy: runBy.get(first) as RunBy });
+    const runners = new Set(members.map((member) => runBy.get(member)));
+    const worst = WORST_FIRST.find((runner) => runners.has(runner)) as RunBy;
+    nodes.push({ kind: "operators", label, operators: countOperators(members), runBy: worst });
   }
 
   const edges = new Set<string>();
@@ -117,43 +120,41 @@ interface Group {
   readonly members: readonly Node[];
 }
 
+/** By module as deep as the boxes allow; what PyTorch runs gets boxes of its own as long as that is possible. */
 function group(nodes: readonly Node[], runBy: (node: Node) => RunBy): Group[] {
   if (nodes.length <= MAX_BOXES) return nodes.map((node) => ({ label: shortName(node), members: [node] }));
   const deepest = Math.max(...nodes.map((node) => modulePath(node).length));
-  for (let depth = deepest; depth > 0; depth--) {
-    const groups = stretches(nodes, (node) => modulePath(node).slice(0, depth).join("."), runBy);
-    if (groups.length <= MAX_BOXES) return groups;
+  // Arithmetic on sizes between two layers tears no module apart.
+  const side = (node: Node) => (runBy(node) === "evaluator" ? "converter" : runBy(node));
+  for (const separate of [side, () => ""]) {
+    for (let depth = deepest; depth > 0; depth--) {
+      const groups = stretches(nodes, (node) => `${separate(node)} ${modulePath(node).slice(0, depth).join(".")}`);
+      if (groups.length <= MAX_BOXES) return groups.map((members) => ({ label: nameOf(members, depth), members }));
+    }
   }
-  // Without modules to go by, each box holds an equal part; who runs them still separates boxes.
   const part = Math.ceil(nodes.length / MAX_BOXES);
-  const position = new Map(nodes.map((node, index) => [node, index]));
-  return stretches(nodes, (node) => String(Math.floor((position.get(node) as number) / part)), runBy).map(
-    ({ members }) => ({ label: summaryName(members), members }),
-  );
+  return Array.from({ length: Math.ceil(nodes.length / part) }, (_, index) => {
+    const members = nodes.slice(index * part, (index + 1) * part);
+    return { label: nameOf(members, 0), members };
+  });
 }
 
-function stretches(nodes: readonly Node[], keyOf: (node: Node) => string, runBy: (node: Node) => RunBy): Group[] {
-  const groups: { key: string; runner: RunBy; members: Node[] }[] = [];
+/** Neighbours with the same key. */
+function stretches(nodes: readonly Node[], keyOf: (node: Node) => string): Node[][] {
+  const groups: Node[][] = [];
+  let last: string | null = null;
   for (const node of nodes) {
     const key = keyOf(node);
-    const runner = runBy(node);
-    const last = groups.at(-1);
-    // Arithmetic on sizes between two layers does not tear a module apart.
-    const together = last?.runner === runner || (last !== undefined && isBuildTime(last.runner) && isBuildTime(runner));
-    if (last !== undefined && last.key === key && together) {
-      last.members.push(node);
-      if (runner === "converter") last.runner = runner;
-    } else groups.push({ key, runner, members: [node] });
+    if (key === last) groups.at(-1)?.push(node);
+    else groups.push([node]);
+    last = key;
   }
-  return groups.map(({ key, members, runner }) => ({
-    label: key === "" ? summaryName(members) : key,
-    // The first member speaks for the box.
-    members: [...members.filter((node) => runBy(node) === runner), ...members.filter((node) => runBy(node) !== runner)],
-  }));
+  return groups;
 }
 
-function isBuildTime(runner: RunBy): boolean {
-  return runner === "converter" || runner === "evaluator";
+function nameOf(members: readonly Node[], depth: number): string {
+  const path = modulePath(members[0] as Node).slice(0, depth);
+  return path.length > 0 ? path.join(".") : summaryName(members);
 }
 
 function modulePath(node: Node): string[] {

@@ -73,12 +73,13 @@ function renderJobs(jobs: readonly ReportedJob[]): Html {
   const failedFirst = jobs.toSorted((a, b) => Number(stateOf(b) === "failed") - Number(stateOf(a) === "failed"));
   const rows = failedFirst.map((job) => {
     const size = engineSize(job);
-    const error = job.summary?.error;
+    const { error, span } = job.summary ?? {};
+    const duration = job.summary?.durationMs ?? (span === undefined ? undefined : span.end - span.start);
     const library = job.result?.library ?? null;
     return html`<tr>
 <th scope="row">${breakable(job.id)}</th>
 <td><span class="state ${stateOf(job)}">${stateOf(job)}</span></td>
-<td class="number">${job.summary?.durationMs === undefined ? null : formatDuration(job.summary.durationMs)}</td>
+<td class="number">${duration === undefined ? null : formatDuration(duration)}</td>
 <td class="number">${size === null ? null : html`${formatBytes(size)}<span class="bar" style="width:${((100 * size) / largest).toFixed(1)}%"></span>`}</td>
 <td class="number">${job.result?.summary.layers ?? null}</td>
 <td>${library === null ? (job.manifest?.backend ?? null) : `${library.name} ${library.version}`}${job.result?.engineReused === true ? ", shared" : null}</td>
@@ -96,11 +97,11 @@ function renderGolden(jobs: readonly ReportedJob[]): Html | null {
     (result?.comparison ?? []).map(
       (comparison) => html`<tr>
 <th scope="row">${breakable(id)}</th><td>${comparison.output}</td>
+<td><span class="state ${comparison.passed ? "built" : "failed"}">${comparison.passed ? "within" : "beyond"}</span></td>
 <td class="number">${formatError(comparison.maxAbsError)}</td>
 <td class="number">${formatError(comparison.meanAbsError)}</td>
 <td class="number">${formatError(relativeError(comparison))}</td>
 <td class="number">${comparison.cosine.toFixed(6)}</td>
-<td><span class="state ${comparison.passed ? "built" : "failed"}">${comparison.passed ? "within" : "beyond"}</span></td>
 </tr>
 `,
     ),
@@ -109,7 +110,7 @@ function renderGolden(jobs: readonly ReportedJob[]): Html | null {
   return html`<section>
 <h2>Numbers against golden</h2>
 <div class="scroll"><table>
-<thead><tr><th>job</th><th>output</th><th class="number">max error</th><th class="number">mean error</th><th class="number">max / (1 + max|ref|)</th><th class="number">cosine</th><th>tolerance</th></tr></thead>
+<thead><tr><th>job</th><th>output</th><th>tolerance</th><th class="number">max error</th><th class="number">mean error</th><th class="number">max / (1 + max|ref|)</th><th class="number">cosine</th></tr></thead>
 <tbody>${rows}</tbody>
 </table></div>
 </section>`;
