@@ -1,12 +1,13 @@
 import type { ConvertedNode } from "../conversion/convert.js";
 import type { Registry } from "../conversion/registry.js";
 import { allNodes, constantOf, type Graph, type Node } from "../ir/graph.js";
-import { operatorName } from "../ir/schema.js";
 import { Tensor } from "../ir/tensor.js";
 import type { Removal } from "../lowering/report.js";
 import type { DataType } from "../network/enums.js";
 import type { Network } from "../network/network.js";
 import { evaluate } from "../network/symbolic.js";
+import { engineSegments, type Partition } from "../partition/partition.js";
+import { nameOf } from "../partition/trace.js";
 import { formatLocation } from "../util/errors.js";
 import { type GraphOutline, outlineOf } from "./graph-outline.js";
 
@@ -32,6 +33,23 @@ export interface BindingReport {
   readonly dims: readonly string[];
 }
 
+/** Operators that run one after the other in one place. */
+export interface SegmentReport {
+  readonly runs: "TensorRT" | "Torch";
+  /** In the order of execution. */
+  readonly nodes: readonly {
+    readonly operator: string;
+    /** `file:line`; null where the file does not say. */
+    readonly source: string | null;
+    /** Why it stays with Torch; null in an engine. */
+    readonly reason: string | null;
+  }[];
+  /** Of the engine; null in Torch. */
+  readonly layers: number | null;
+  readonly inputs: readonly BindingReport[];
+  readonly outputs: readonly BindingReport[];
+}
+
 /** Whether a method can be built, and of what it is made. JSON. */
 export interface SupportReport {
   readonly model: string;
@@ -53,6 +71,8 @@ export interface SupportReport {
   readonly outputs: readonly BindingReport[];
   /** Layers of the network by type. */
   readonly layers: Readonly<Record<string, number>>;
+  /** Where each part of the method runs, in order; absent when TensorRT runs all of it. */
+  readonly segments?: readonly SegmentReport[];
   /** The lowered graph, to be drawn. */
   readonly graph: GraphOutline;
 }
@@ -65,6 +85,8 @@ export interface ReportInput {
   readonly registry: Registry;
   readonly converted?: readonly ConvertedNode[] | undefined;
   readonly network?: Network | undefined;
+  /** In place of a network, when parts of the method stay with Torch. */
+  readonly partition?: Partition | undefined;
   readonly problem?: string | undefined;
   /** Nodes that stay with PyTorch. */
   readonly torch?: ReadonlySet<Node> | undefined;
@@ -73,9 +95,14 @@ export interface ReportInput {
 const CONTROL_FLOW = new Set(["prim::If", "prim::Loop"]);
 
 export function makeReport(input: ReportInput): SupportReport {
-  const layers = new Map<Node, number>();
-  for (const { node, layers: count } of input.converted ?? []) layers.set(node, (layers.get(node) ?? 0) + count);
-  const operators = new Map<string, { nodes: Node[]; layers: number }>();
+  const engines = input.partition === undefined ? [] : engineSegments(input.partition);
+  const networks = input.network === undefined ? engines.map(({ conversion }) => conversion.network) : [input.network];
+  const converted =
+    input.converted ?? (engines.length === 0 ? undefined : engines.flatMap(({ conversion }) => conversion.nodes));
+  const layers = new Map<string, number>();
+  for (const { node, layers: count } of converted ?? [])
+    layers.set(nameOf(node), (layers.get(nameOf(node)) ?? 0) + count);
+  const operators = new Map<string, Node[]>();
   const parameters = new Set<Tensor>();
   for (const node of allNodes(input.graph.block)) {
     if (node.kind === "prim::Constant") {
@@ -83,13 +110,11 @@ export function makeReport(input: ReportInput): SupportReport {
       if (value instanceof Tensor) parameters.add(value);
       continue;
     }
-    const name = node.schema === undefined ? node.kind : operatorName(node.schema);
-    const entry = operators.get(name) ?? { nodes: [], layers: 0 };
-    entry.nodes.push(node);
-    entry.layers += layers.get(node) ?? 0;
-    operators.set(name, entry);
+    const nodes = operators.get(nameOf(node));
+    if (nodes === undefined) operators.set(nameOf(node), [node]);
+    else nodes.push(node);
   }
-  const rows = [...operators].map(([operator, { nodes, layers }]): OperatorReport => {
+  const rows = [...operators].map(([operator, nodes]): OperatorReport => {
     const node = nodes[0] as Node;
     const handledBy = CONTROL_FLOW.has(node.kind) ? "control flow" : (input.registry.supports(node) ?? null);
     return {
@@ -97,7 +122,7 @@ export function makeReport(input: ReportInput): SupportReport {
       count: nodes.length,
       handledBy,
       origin: input.registry.originOf(node) ?? null,
-      layers: input.converted === undefined ? null : layers,
+      layers: converted === undefined ? null : (layers.get(operator) ?? 0),
       sources: [...new Set(nodes.flatMap(placesOf))],
     };
   });
@@ -107,7 +132,7 @@ export function makeReport(input: ReportInput): SupportReport {
     model: input.model,
     method: input.method,
     // A converted method is supported, even if a branch that is never taken holds an operator that is not.
-    supported: input.network !== undefined || (unconverted.length === 0 && input.problem === undefined),
+    supported: networks.length > 0 || (unconverted.length === 0 && input.problem === undefined),
     problem: input.problem ?? null,
     operators: rows,
     removed: input.removals.map(({ pass, kind, count, details }) => ({ pass, kind, count, details })),
@@ -117,7 +142,8 @@ export function makeReport(input: ReportInput): SupportReport {
     },
     inputs: input.network === undefined ? [] : input.network.inputs.map(bindingOf),
     outputs: input.network === undefined ? [] : input.network.outputs.map(bindingOf),
-    layers: input.network === undefined ? {} : layerCounts(input.network),
+    layers: layerCounts(networks),
+    ...(input.partition === undefined ? {} : { segments: input.partition.segments.map(segmentOf) }),
     graph: outlineOf(input.graph, input.registry, input.torch),
   };
 }
@@ -139,9 +165,30 @@ function bindingOf(tensor: Network["inputs"][number]): BindingReport {
   };
 }
 
-function layerCounts(network: Network): Record<string, number> {
+function segmentOf(segment: Partition["segments"][number]): SegmentReport {
+  const network = segment.runs === "TensorRT" ? segment.conversion.network : undefined;
+  return {
+    runs: segment.runs,
+    nodes: segment.operations.map(({ origin, torch }) => ({
+      operator: nameOf(origin),
+      source: placesOf(origin)[0] ?? null,
+      reason: torch,
+    })),
+    layers: network?.layers.length ?? null,
+    inputs: network?.inputs.map(bindingOf) ?? [],
+    outputs: network?.outputs.map(bindingOf) ?? [],
+  };
+}
+
+/** The operators of a method that Torch runs. */
+export function operatorsInTorch(report: SupportReport): string[] {
+  const nodes = (report.segments ?? []).flatMap((segment) => (segment.runs === "Torch" ? segment.nodes : []));
+  return [...new Set(nodes.map(({ operator }) => operator))];
+}
+
+function layerCounts(networks: readonly Network[]): Record<string, number> {
   const counts: Record<string, number> = {};
-  for (const { type } of network.layers) counts[type] = (counts[type] ?? 0) + 1;
+  for (const { type } of networks.flatMap(({ layers }) => layers)) counts[type] = (counts[type] ?? 0) + 1;
   return Object.fromEntries(Object.entries(counts).sort(([, a], [, b]) => b - a));
 }
 
@@ -149,7 +196,8 @@ function layerCounts(network: Network): Record<string, number> {
 export function renderMarkdown(report: SupportReport): string {
   const lines = [`# ${report.model}: ${report.method}`, ""];
   const missing = report.operators.filter((row) => row.handledBy === null);
-  if (report.supported) lines.push("TensorRT runs all of this method.", "");
+  if (report.segments !== undefined) lines.push(...renderSegments(report.segments));
+  else if (report.supported) lines.push("TensorRT runs all of this method.", "");
   else {
     lines.push(
       report.problem === null ? "**Not supported as it is.**" : `**Not supported as it is:** ${report.problem}`,
@@ -193,6 +241,43 @@ export function renderMarkdown(report: SupportReport): string {
     }
   }
   return `${lines.join("\n")}\n`;
+}
+
+function renderSegments(segments: readonly SegmentReport[]): string[] {
+  const count = (runs: SegmentReport["runs"]): number =>
+    segments.reduce((sum, segment) => sum + (segment.runs === runs ? segment.nodes.length : 0), 0);
+  const engines = segments.filter(({ runs }) => runs === "TensorRT").length;
+  const lines = [
+    `TensorRT runs ${count("TensorRT")} operators of this method in ${engines === 1 ? "one engine" : `${engines} engines`}, ${count("Torch")} stay with Torch.`,
+    "",
+    "| segment | runs in | operators | why in Torch | source |",
+    "|---:|---|---|---|---|",
+  ];
+  segments.forEach(({ runs, nodes, layers }, i) => {
+    if (runs === "TensorRT") {
+      lines.push(`| ${i} | TensorRT | ${nodes.length} operators, ${layers} layers | | |`);
+      return;
+    }
+    // Neighbours that are there for the same reason share a row.
+    const rows: { operators: Set<string>; reason: string; sources: Set<string> }[] = [];
+    for (const { operator, reason, source } of nodes) {
+      const last = rows.at(-1);
+      const row =
+        last?.reason === reason
+          ? last
+          : { operators: new Set<string>(), reason: reason ?? "", sources: new Set<string>() };
+      if (row !== last) rows.push(row);
+      row.operators.add(`\`${operator}\``);
+      if (source !== null) row.sources.add(source);
+    }
+    for (const { operators, reason, sources } of rows) {
+      lines.push(
+        `| ${i} | Torch | ${[...operators].join(", ")} | ${reason.replaceAll("|", "\\|")} | ${shorten([...sources])} |`,
+      );
+    }
+  });
+  lines.push("");
+  return lines;
 }
 
 /** A table stays readable with a few places; the JSON has all of them. */

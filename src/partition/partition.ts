@@ -38,6 +38,10 @@ export interface Partition {
   readonly segments: readonly (EngineSegment | TorchSegment)[];
 }
 
+export function engineSegments({ segments }: Partition): EngineSegment[] {
+  return segments.filter((segment) => segment.runs === "TensorRT");
+}
+
 /**
  * Decides which operators of a lowered graph TensorRT runs and which stay with Torch, and converts the segments for TensorRT. No
  * model is executed: the shapes between segments are inferred, so an operator stays with Torch too when the shape of

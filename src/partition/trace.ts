@@ -415,14 +415,16 @@ const UNWRAP = parseSchema("prim::unchecked_unwrap_optional(t(a)? optional) -> t
 
 const UNKNOWN = new TrtorchError("unsupported", "its input's shape is not known");
 
-/** Why conversion refused a node, in a line. Rethrows what is no refusal: the model's own exceptions, mistakes in the inputs. */
+/** Does conversion say that TensorRT cannot run something, rather than that the model or its inputs are wrong? */
+export function isRefusal(error: unknown): error is TrtorchError {
+  if (!(error instanceof TrtorchError) || error instanceof RaisedError) return false;
+  return error.code === "unsupported" || error.code === "unsupported-operator";
+}
+
+/** Why conversion refused a node, in a line; rethrows what is no refusal. */
 function reasonOf(error: unknown): string {
-  const refused =
-    error instanceof TrtorchError &&
-    !(error instanceof RaisedError) &&
-    (error.code === "unsupported" || error.code === "unsupported-operator");
-  if (!refused) throw error;
-  return (error.message.split("\n")[0] as string).replace(/^[\w:.]+: /, "");
+  if (!isRefusal(error)) throw error;
+  return (error.message.split("\n")[0] as string).replace(/^(aten|prim|\w+)::[\w.]+: /, "");
 }
 
 function holdsTorchValue(value: IValue): boolean {

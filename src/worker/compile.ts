@@ -2,21 +2,22 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
-import { makeReport, renderMarkdown, type SupportReport } from "../artifacts/report.js";
+import { makeReport, operatorsInTorch, renderMarkdown, type SupportReport } from "../artifacts/report.js";
 import type { Network } from "../network/network.js";
 import { applyPrecision } from "../network/precision.js";
 import { networkKey, type ProgramRange, toProgram } from "../network/program.js";
+import { engineSegments } from "../partition/partition.js";
 import type { ArtifactFile, ArtifactKind, Job, JobPhase, JobResult, OutputComparison } from "../plan/job.js";
 import { Store, type StoreKey } from "../runner/store.js";
 import { mergeTimingCache, readTimingCache, timingCachePath } from "../runner/timing-cache.js";
 import { publishDirectory, stageDirectory } from "../util/atomic-write.js";
 import { TrtorchError } from "../util/errors.js";
-import { type ConvertedModel, capabilitiesOf, convertModel } from "./convert-model.js";
+import { type ConvertedModel, capabilitiesOf, convertWithFallback, type PartitionedModel } from "./convert-model.js";
 import { loadRegistry } from "./custom-converters.js";
 import { compareWithGolden } from "./golden.js";
 import { loadModel } from "./model.js";
 import type { JobContext } from "./protocol.js";
-import { wrapWhole } from "./wrap.js";
+import { wrapModel } from "./wrap.js";
 
 /** Runs a job from the model file to its published folder. Nothing appears there unless all of it succeeded. */
 export async function compileJob(job: Job, context: JobContext): Promise<JobResult> {
@@ -30,6 +31,13 @@ interface Built {
   readonly engine: Uint8Array | null;
   readonly reused: boolean;
   readonly library: { readonly name: string; readonly version: string } | null;
+}
+
+/** A network of the job, in its precision: one, or one for each segment that TensorRT runs. */
+interface Part {
+  readonly network: Network;
+  /** Equal keys, equal engines. */
+  readonly key: string;
 }
 
 class JobRun {
@@ -48,44 +56,84 @@ class JobRun {
       registry: await loadRegistry(job.converters),
       program: loadModel(job.source),
     }));
-    const model = await convertModel(program, {
+    const model = await convertWithFallback(program, {
       method: job.method,
       inputs: job.inputs,
       registry,
       capabilities: capabilitiesOf(job.backend),
+      // Without TensorRT there is no module that could run the rest in Torch.
+      fallback: job.backend === "onnxruntime" ? false : job.fallback,
       dumpIr: job.dumpIr === null ? undefined : join(job.dumpIr, job.model),
       phase: (name, work) => this.#phase(name, work),
     });
     const report = makeReport({ ...model, model: job.model, method: job.method, registry });
-    const network = await this.#phase("convert", async () =>
-      applyPrecision(model.network, job.precision, { fp32Ops: job.builder.fp32Ops }),
-    );
-    for (const warning of network.warnings) this.#context.emit({ type: "warning", message: warning });
-    const comparison =
-      job.golden === null
-        ? null
-        : await this.#phase("verify", () => compareWithGolden(network.network, job.golden as string, job.tolerance));
-    const failed = comparison?.find((output) => !output.passed);
-    if (failed !== undefined) throw goldenMismatch(job, failed);
-    const key = this.#networkKey(network.network);
-    const built = await this.#phase("build", () => this.#build(network.network, key));
-    const artifacts = await this.#phase("write", () =>
-      this.#write(model, report, network.network, built, key, comparison),
-    );
+    const parts = await this.#phase("convert", () => this.#parts(model));
+    const comparison = await this.#verify(model, parts);
+    const built = await this.#phase("build", async () => {
+      const engines: Built[] = [];
+      for (const part of parts) engines.push(await this.#build(part));
+      return engines;
+    });
+    const [first] = parts as [Part];
+    const key =
+      parts.length === 1
+        ? first.key
+        : createHash("sha256")
+            .update(parts.map((part) => part.key).join())
+            .digest("hex");
+    const artifacts = await this.#phase("write", () => this.#write(model, report, parts, built, key, comparison));
     return {
       artifacts,
       networkKey: key,
-      engineReused: built.reused,
+      engineReused: built.every(({ reused }) => reused),
       summary: {
         operators: report.operators.reduce((sum, { count }) => sum + count, 0),
-        layers: network.network.layers.length,
+        layers: parts.reduce((sum, { network }) => sum + network.layers.length, 0),
         parameters: report.parameters.elements,
-        unsupported: report.operators.filter(({ handledBy }) => handledBy === null).map(({ operator }) => operator),
+        unsupported: operatorsInTorch(report),
       },
       comparison,
       durations: this.#durations,
-      library: built.library,
+      library: built[0]?.library ?? null,
     };
+  }
+
+  /** The networks in the job's precision. */
+  #parts(model: ConvertedModel | PartitionedModel): Part[] {
+    const { precision, builder } = this.#job;
+    const networks =
+      "network" in model
+        ? [model.network]
+        : engineSegments(model.partition).map(({ conversion }) => conversion.network);
+    if (networks.length > 1 && builder.profiles.length > 0) {
+      const message = `builder.profiles describe the method's inputs, and are not used for its ${networks.length} engines`;
+      this.#context.emit({ type: "warning", message });
+    }
+    return networks.map((original) => {
+      const { network, warnings } = applyPrecision(original, precision, { fp32Ops: builder.fp32Ops });
+      for (const warning of warnings) this.#context.emit({ type: "warning", message: warning });
+      return { network, key: this.#networkKey(network) };
+    });
+  }
+
+  /** Null where there is nothing to compare with, or part of the method runs in Torch, which is not here. */
+  async #verify(
+    model: ConvertedModel | PartitionedModel,
+    parts: readonly Part[],
+  ): Promise<readonly OutputComparison[] | null> {
+    const { golden, tolerance } = this.#job;
+    if (golden === null) return null;
+    const [part] = parts as [Part];
+    if (!("network" in model)) {
+      const message = `${golden} is not compared with: parts of the method stay with Torch`;
+      const hint = "Run the wrapped module in PyTorch with Torch-TensorRT to compare numbers.";
+      this.#context.emit({ type: "warning", message, hint });
+      return null;
+    }
+    const comparison = await this.#phase("verify", () => compareWithGolden(part.network, golden, tolerance));
+    const failed = comparison.find((output) => !output.passed);
+    if (failed !== undefined) throw goldenMismatch(this.#job, failed);
+    return comparison;
   }
 
   async #phase<R>(phase: JobPhase, work: () => Promise<R> | R): Promise<R> {
@@ -113,7 +161,7 @@ class JobRun {
       .digest("hex");
   }
 
-  async #build(network: Network, key: string): Promise<Built> {
+  async #build({ network, key }: Part): Promise<Built> {
     const job = this.#job;
     if (job.backend === "onnxruntime") return { engine: null, reused: false, library: null };
     const { buildEngine, findLibrary, libraryVersion } = await import("../backends/tensorrt/index.js");
@@ -153,10 +201,10 @@ class JobRun {
   }
 
   async #write(
-    model: ConvertedModel,
+    model: ConvertedModel | PartitionedModel,
     report: SupportReport,
-    network: Network,
-    built: Built,
+    parts: readonly Part[],
+    built: readonly Built[],
     key: string,
     comparison: readonly OutputComparison[] | null,
   ): Promise<ArtifactFile[]> {
@@ -171,19 +219,28 @@ class JobRun {
       artifacts.push({ kind, path, size: bytes.byteLength, sha256: createHash("sha256").update(bytes).digest("hex") });
     };
     const wanted = new Set(job.emit);
-    if (built.engine !== null && wanted.has("engine")) await add("engine", ENGINE_FILE, built.engine);
-    if (built.engine === null || wanted.has("onnx")) {
+    const engines = built.flatMap(({ engine }) => engine ?? []);
+    // `model.engine`; with several `model.0.engine`, `model.1.engine`, ... in the order in which they run.
+    const numbered = (i: number, extension: string): string =>
+      parts.length === 1 ? `model.${extension}` : `model.${i}.${extension}`;
+    if (wanted.has("engine")) {
+      for (const [i, engine] of engines.entries()) await add("engine", numbered(i, "engine"), engine);
+    }
+    if (engines.length === 0 || wanted.has("onnx")) {
       const { writeOnnx } = await import("../backends/onnx/file.js");
-      for (const file of await writeOnnx(network, join(staged, "model.onnx"))) {
-        artifacts.push(await describeFile("onnx", staged, file));
+      for (const [i, { network }] of parts.entries()) {
+        for (const file of await writeOnnx(network, join(staged, numbered(i, "onnx")))) {
+          artifacts.push(await describeFile("onnx", staged, file));
+        }
       }
     }
     if (wanted.has("report")) {
       await add("report", "report.json", `${JSON.stringify({ ...report, comparison }, null, 2)}\n`);
       await add("report", "report.md", renderMarkdown(report));
     }
-    if (built.engine !== null && wanted.has("module")) {
-      const module = wrapWhole(job, model, network, built.engine, this.#context.device);
+    if (engines.length > 0 && wanted.has("module")) {
+      const networks = parts.map(({ network }) => network);
+      const module = wrapModel(job, model, networks, engines, this.#context.device);
       await writeFile(join(staged, MODULE_FILE), module);
       artifacts.push(await describeFile("module", staged, join(staged, MODULE_FILE)));
     }
@@ -195,7 +252,7 @@ class JobRun {
       precision: job.precision,
       target: job.target.name,
       networkKey: key,
-      library: built.library,
+      library: built[0]?.library ?? null,
       artifacts,
     };
     await add("manifest", "manifest.json", `${JSON.stringify(manifest, null, 2)}\n`);
@@ -214,7 +271,6 @@ async function describeFile(kind: ArtifactKind, folder: string, file: string): P
   return { kind, path: relative(folder, file).split(sep).join("/"), size, sha256: hash.digest("hex") };
 }
 
-const ENGINE_FILE = "model.engine";
 const MODULE_FILE = "model.ts";
 
 /** The full TensorRT that is there: 10 or 11. */

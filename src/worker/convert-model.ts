@@ -3,14 +3,17 @@ import { join } from "node:path";
 import type { Capabilities } from "../conversion/context.js";
 import { type ConvertedNode, convert, type OutputStructure } from "../conversion/convert.js";
 import type { Registry } from "../conversion/registry.js";
-import type { Graph } from "../ir/graph.js";
+import { allNodes, type Graph } from "../ir/graph.js";
 import type { InputSpec } from "../ir/input-spec.js";
 import type { Program } from "../ir/module.js";
 import { printGraph } from "../ir/printer.js";
 import { lower } from "../lowering/pipeline.js";
 import type { Removal } from "../lowering/report.js";
 import type { Network } from "../network/network.js";
-import type { Backend, JobInput, JobPhase } from "../plan/job.js";
+import { forcedToTorch } from "../partition/forced.js";
+import { type Partition, partition } from "../partition/partition.js";
+import { isRefusal } from "../partition/trace.js";
+import type { Backend, Fallback, JobInput, JobPhase } from "../plan/job.js";
 import { TrtorchError } from "../util/errors.js";
 import { resolveInputs } from "./model.js";
 
@@ -60,18 +63,60 @@ export function lowerModel(
   return { typeName, graph, removals: removed, inputs: resolveInputs(program, options.method, graph, options.inputs) };
 }
 
+/** A model of which Torch runs parts. */
+export interface PartitionedModel extends LoweredModel {
+  readonly partition: Partition;
+}
+
+/**
+ * From a program to a network, or where that cannot be or is not wanted, to the networks of its segments for TensorRT. With
+ * `fallback: false` the first operator that TensorRT cannot run is an error.
+ */
+export async function convertWithFallback(
+  program: Program,
+  options: ConvertModelOptions & { readonly fallback: Fallback | false },
+): Promise<ConvertedModel | PartitionedModel> {
+  const { fallback } = options;
+  if (fallback === false) return convertModel(program, options);
+  const phase = options.phase ?? (<R>(_: JobPhase, work: () => R): R => work());
+  const lowered = await phase("lower", () => lowerModel(program, options));
+  const forced = forcedToTorch(fallback, program.root);
+  return phase("convert", () => {
+    if ([...allNodes(lowered.graph.block)].every((node) => forced(node) === undefined)) {
+      try {
+        return convertLowered(program, lowered, options);
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+      }
+    }
+    const { registry, capabilities } = options;
+    const { minBlockSize } = fallback;
+    const { inputs } = lowered;
+    return {
+      ...lowered,
+      partition: partition(lowered.graph, { inputs, registry, capabilities, minBlockSize, forced }),
+    };
+  });
+}
+
 /** From a program to a network in the types of the model. */
 export async function convertModel(program: Program, options: ConvertModelOptions): Promise<ConvertedModel> {
   const phase = options.phase ?? (<R>(_: JobPhase, work: () => R): R => work());
   const lowered = await phase("lower", () => lowerModel(program, options));
-  const { network, outputStructure, nodes } = await phase("convert", () =>
-    convert(lowered.graph, {
-      inputs: lowered.inputs,
-      registry: options.registry,
-      capabilities: options.capabilities,
-      outputNames: program.signature?.outputs,
-    }),
-  );
+  return phase("convert", () => convertLowered(program, lowered, options));
+}
+
+function convertLowered(
+  program: Program,
+  lowered: LoweredModel,
+  options: Pick<ConvertModelOptions, "registry" | "capabilities">,
+): ConvertedModel {
+  const { network, outputStructure, nodes } = convert(lowered.graph, {
+    inputs: lowered.inputs,
+    registry: options.registry,
+    capabilities: options.capabilities,
+    outputNames: program.signature?.outputs,
+  });
   return { ...lowered, network, outputStructure, converted: nodes };
 }
 

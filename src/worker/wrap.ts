@@ -6,41 +6,38 @@ import {
   writeWrappedModule,
 } from "../artifacts/module.js";
 import type { Network } from "../network/network.js";
-import { stitchWhole } from "../partition/stitch.js";
+import { stitchSegments, stitchWhole } from "../partition/stitch.js";
 import type { Device } from "../plan/device.js";
 import type { Job } from "../plan/job.js";
 import { TrtorchError } from "../util/errors.js";
-import type { ConvertedModel } from "./convert-model.js";
+import type { ConvertedModel, PartitionedModel } from "./convert-model.js";
 
-/** The module around the one engine of a method that TensorRT runs whole. `network` is what the engine was built from. */
-export function wrapWhole(
+/** The module around the engines of a method. `networks` are what the engines were built from, in the order in which they run. */
+export function wrapModel(
   job: Job,
-  model: ConvertedModel,
-  network: Network,
-  plan: Uint8Array,
+  model: ConvertedModel | PartitionedModel,
+  networks: readonly Network[],
+  plans: readonly Uint8Array[],
   device: Device | null,
 ): Generator<Uint8Array> {
   const typeName = wrappedTypeName(model.typeName);
-  const attribute = engineAttribute(typeName);
-  const { inputs, outputStructure } = model;
-  return writeWrappedModule({
-    typeName,
-    method: job.method,
-    graph: stitchWhole(typeName, job.method, attribute, model.graph, { network, inputs, outputStructure }),
-    engines: [
-      {
-        attribute,
-        plan,
-        inputNames: network.inputs.map(({ name }) => name),
-        outputNames: network.outputs.map(({ name }) => name),
-      },
-    ],
-    ...runtimeOf(job, device),
-  });
+  const engines = networks.map((network, i) => ({
+    attribute: engineAttribute(typeName, networks.length === 1 ? undefined : i),
+    network,
+    plan: plans[i] as Uint8Array,
+    inputNames: network.inputs.map(({ name }) => name),
+    outputNames: network.outputs.map(({ name }) => name),
+  }));
+  const [first] = engines as [(typeof engines)[number]];
+  const graph =
+    "partition" in model
+      ? stitchSegments(typeName, job.method, model.partition, engines)
+      : stitchWhole(typeName, job.method, first.attribute, model.graph, { ...model, network: first.network });
+  return writeWrappedModule({ typeName, method: job.method, graph, engines, ...runtimeOf(job, device) });
 }
 
 /** What the runtime is told about where the engines run. */
-export function runtimeOf(
+function runtimeOf(
   job: Job,
   device: Device | null,
 ): Pick<WrappedModule, "torchTensorrt" | "device" | "hardwareCompatible" | "platform"> {
