@@ -245,7 +245,7 @@ const sorting: Step = (c) => {
     const k = c.int(1, x.shape[axis] as number);
     const shape = x.shape.map((size, i) => (i === axis ? k : size));
     c.call("aten::topk", [x, k, axis, c.chance(50), true], { shape, exact: true, distinct: true }, indices(shape));
-  } else if (c.chance(50)) {
+  } else if (axis === 0) {
     c.call("aten::sort", [x, axis, c.chance(50)], moved(x, x.shape), indices(x.shape));
   } else c.call("aten::argsort", [x, axis, c.chance(50)], indices(x.shape));
   return true;
@@ -387,17 +387,16 @@ const movement: Step = (c) => {
       return rank < 5;
     }
     case 3: {
-      if (c.chance(50))
-        c.call(
-          "aten::squeeze",
-          [x],
-          moved(
-            x,
-            x.shape.filter((d) => d !== 1),
-          ),
-        );
-      else if (rank > 0) c.call("aten::squeeze", [x, at], moved(x, size === 1 ? x.shape.toSpliced(axis, 1) : x.shape));
-      else return false;
+      // A size that only happens to be 1 is kept where it is a range: only those that are 1 for good are squeezed.
+      if (!x.name.startsWith("in")) {
+        const [y] = c.call("aten::unsqueeze", [x, axis], moved(x, x.shape.toSpliced(axis, 0, 1)));
+        c.call("aten::squeeze", [y as Operand, spelled(c, axis, rank + 1)], moved(x, x.shape));
+      } else if (rank > 0 && c.chance(50)) {
+        c.call("aten::squeeze", [x, at], moved(x, size === 1 ? x.shape.toSpliced(axis, 1) : x.shape));
+      } else {
+        const shape = x.shape.filter((d) => d !== 1);
+        c.call("aten::squeeze", [x], moved(x, shape));
+      }
       return true;
     }
     case 4: {

@@ -26,6 +26,9 @@ interface ConvolutionArguments {
 function convolution(ctx: ConversionContext, args: ConvolutionArguments): ITensor {
   const { network } = ctx;
   const spatial = args.weight.dims.length - 2;
+  if (args.weight.dims.some((dim) => typeof dim !== "number")) {
+    ctx.unsupported("the sizes of its weight are known only at run time", "Give the weight's input a fixed shape.");
+  }
   const all = (list: readonly number[] | undefined, otherwise: number): number[] =>
     Array.from({ length: spatial }, (_, i) => list?.[i] ?? list?.[0] ?? otherwise);
   let stride = all(args.stride, 1);

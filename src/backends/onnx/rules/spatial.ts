@@ -117,18 +117,20 @@ function pool(g: GraphBuilder, a: LayerAttributes["kPOOLING"], data: ITensor, x:
   const post = a.postPadding.map((padding, i) => padding + (a.roundUp ? at(a.strideNd, i) - 1 : 0));
   const window = { kernel_shape: a.windowSizeNd, strides: a.strideNd };
   const fits = a.windowSizeNd.every((size, i) => at(a.prePadding, i) < size && at(post, i) < size);
+  // onnxruntime refuses a padding as large as the window, which rounding up may need; and makes one again of a Pad that
+  // stands right before the pooling, whatever it fills in. Nothing is more than infinity: the minimum keeps them apart.
+  const apart = (value: string): string => g.op("Min", [value, g.scalar(data.type, Infinity)]);
   if (fits) {
+    const isPadded = data.producer?.type === "kSLICE" && data.producer.attributes.mode === "kFILL";
+    if (isPadded) x = apart(x);
     const pads = [...a.prePadding, ...post];
     return a.poolingType === "kMAX"
       ? g.op("MaxPool", [x], { ...window, pads })
       : g.op("AveragePool", [x], { ...window, pads, count_include_pad: Number(!a.averageCountExcludesPadding) });
   }
-  // onnxruntime refuses a padding as large as the window, which rounding up may need; and would make one again of a Pad
-  // that stands right before the pooling.
-  const infinity = g.scalar(data.type, Infinity);
   const padded = (value: string, fill: number): string => {
     const pads = g.ints([0, 0, ...a.prePadding, 0, 0, ...post]);
-    return g.op("Min", [g.op("Pad", [value, pads, g.scalar(data.type, fill)]), infinity]);
+    return apart(g.op("Pad", [value, pads, g.scalar(data.type, fill)]));
   };
   if (a.poolingType === "kMAX") return g.op("MaxPool", [padded(x, -Infinity)], window);
   const mean = g.op("AveragePool", [padded(x, 0)], window);
