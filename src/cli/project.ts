@@ -113,7 +113,16 @@ export async function loadProject(
           context.cwd,
         );
   if (!loaded.ok) throw new ConfigError(loaded.error);
-  return options.out === undefined ? loaded.value : { ...loaded.value, outDir: resolve(context.cwd, options.out) };
+  const config = withSharedStore(loaded.value, context);
+  return options.out === undefined ? config : { ...config, outDir: resolve(context.cwd, options.out) };
+}
+
+/** A pipeline brings its own store, a folder or a URL, to the config that people have at their desks. */
+function withSharedStore(config: Config, { cwd, env }: CliContext): Config {
+  const store = env.TRTORCH_BUILD_STORE;
+  if (store === undefined || store === "") return config;
+  const location = /^https?:\/\//.test(store) ? store : resolve(cwd, store);
+  return { ...config, remotes: [...config.remotes, { location, read: true, write: true }] };
 }
 
 function rejectFlag(name: string): never {
