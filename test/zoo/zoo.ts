@@ -42,6 +42,8 @@ interface Row {
   readonly problem: string | null;
 }
 
+const UNTRIED = { nodes: 0, layers: 0, convertMs: 0, maxError: Number.NaN, dims: "", engine: "", problem: null };
+
 const { values: options, positionals: names } = parseArgs({
   allowPositionals: true,
   options: {
@@ -60,8 +62,10 @@ for (const name of names.length > 0 ? names : readdirSync(options.folder).sort()
     const file = [".ts", ".pt2"].map((end) => join(options.folder, name, form + end)).find(existsSync);
     if (file === undefined) {
       const why = join(options.folder, name, `${form}.failed`);
-      const reason = existsSync(why) ? readFileSync(why, "utf8").split("\n")[0] : "not made";
-      console.log(`${name} ${form}: PyTorch could not make it: ${reason}`);
+      if (!existsSync(why)) continue;
+      const problem = `PyTorch cannot make it: ${readFileSync(why, "utf8").split("\n")[0]}`;
+      console.log(`${name} ${form}: ${problem}`);
+      if (options.table !== undefined) writeTable(options.table, [tableRow({ ...UNTRIED, name, form, problem })]);
       continue;
     }
     const row = await examine(name, form, file);
@@ -100,17 +104,7 @@ async function examine(name: string, form: string, file: string): Promise<Row> {
     .filter(existsSync)
     .map(read);
   const start = performance.now();
-  let row: Row = {
-    name,
-    form,
-    nodes: 0,
-    layers: 0,
-    convertMs: 0,
-    maxError: Number.NaN,
-    dims: "",
-    engine: "",
-    problem: null,
-  };
+  let row: Row = { ...UNTRIED, name, form };
   try {
     const model = await convertFile(file, (recordings[0] as Recording).inputs, ranges);
     row = {
@@ -206,8 +200,8 @@ function tableRow(row: Row): TableRow {
   return {
     model: row.name,
     form: row.form,
-    nodes: String(row.nodes),
-    layers: String(row.layers),
+    nodes: row.nodes === 0 ? "" : String(row.nodes),
+    layers: row.layers === 0 ? "" : String(row.layers),
     maxError: Number.isNaN(row.maxError) ? "" : row.maxError.toPrecision(2),
     dims: row.dims,
     engine: row.engine,
