@@ -5,7 +5,7 @@ import { bindInputs, Interpreter } from "../conversion/convert.js";
 import type { Registry } from "../conversion/registry.js";
 import { type IValue, ObjectInstance, Scalar, TensorValue } from "../conversion/values.js";
 import { type Constant, Device, EnumValue, TupleValue } from "../ir/constant.js";
-import { Graph, type Node, type Value } from "../ir/graph.js";
+import { type Block, Graph, type Node, type Value } from "../ir/graph.js";
 import type { InputSpec } from "../ir/input-spec.js";
 import type { ScalarType } from "../ir/scalar-type.js";
 import { operatorName, parseSchema } from "../ir/schema.js";
@@ -27,6 +27,7 @@ import { Network } from "../network/network.js";
 import { type Dim, isSymbolic, keyOf, SymBool, SymFloat, type SymScalar } from "../network/symbolic.js";
 import { dataTypeOf, numbersOf, scalarTypeOf, tensorOf } from "../network/weights.js";
 import { TrtorchError } from "../util/errors.js";
+import { shapeInTorch } from "./shapes.js";
 
 /** What is known of a tensor before anything runs. */
 export interface TensorInfo {
@@ -195,8 +196,29 @@ class Recorder extends Interpreter {
       super.runNode(node);
     } catch (error) {
       reasonOf(error);
-      for (const output of node.outputs) this.ctx.associateValueAndIValue(output, new TorchValue(node));
+      this.#bindUnconverted(node, this.#snapshot(node));
     }
+  }
+
+  /** Binds what a node that stays with Torch gives, as far as it is known. */
+  #bindUnconverted(node: Node, reads: ReadonlyMap<Value, IValue>): void {
+    const shapes = this.#shapesInTorch(node, reads);
+    node.outputs.forEach((output, i) => {
+      const shape = output.type.kind === "TensorType" ? shapes[i] : undefined;
+      const result = shape === undefined ? new TorchValue(node) : this.#placeholder(shape);
+      this.ctx.associateValueAndIValue(output, result);
+    });
+  }
+
+  #shapesInTorch(node: Node, reads: ReadonlyMap<Value, IValue>): readonly (TensorInfo | undefined)[] {
+    if (node.kind === "prim::If") return this.#shapesOfBranches(node);
+    if (node.kind === "prim::Loop") return this.#shapesOfLoop(node);
+    return [
+      shapeInTorch(
+        node,
+        node.inputs.map((input) => reads.get(input) as IValue),
+      ),
+    ];
   }
 
   /** Every value from outside that a node reads, as it is before the node runs: some nodes write. */
@@ -235,13 +257,9 @@ class Recorder extends Interpreter {
   #leaveToTorch(node: Node, reads: ReadonlyMap<Value, IValue>, reason: string): void {
     const copy = this.#emit(node, reads);
     this.#operations.push({ node: copy, origin: node, torch: this.#options.forced(node) ?? reason });
-    const shapes = node.kind === "prim::If" ? this.#shapesOfBranches(node) : node.outputs.map(declaredShape);
+    this.#bindUnconverted(node, reads);
     node.outputs.forEach((output, i) => {
-      const shape = shapes[i];
-      const result =
-        shape === undefined || output.type.kind !== "TensorType" ? new TorchValue(node) : this.#placeholder(shape);
-      this.ctx.associateValueAndIValue(output, result);
-      this.#register(result, copy.output(i));
+      this.#register(this.ctx.valueOf(output), copy.output(i));
     });
   }
 
@@ -260,23 +278,37 @@ class Recorder extends Interpreter {
   }
 
   /** What a conditional gives that Torch runs, where both branches give tensors of one shape. */
-  #shapesOfBranches(node: Node): (TensorInfo | undefined)[] {
-    this.#nested = true;
-    this.#tolerant = true;
+  #shapesOfBranches(node: Node): readonly (TensorInfo | undefined)[] {
+    const [first = [], second = []] = node.blocks.map((block) => this.#dryRun(block));
+    return first.map((a, i) => sharedShape(a, second[i]));
+  }
+
+  /** What a loop gives that Torch runs: the shapes that it starts with, where an iteration keeps them. */
+  #shapesOfLoop(node: Node): readonly (TensorInfo | undefined)[] {
+    const [body] = node.blocks as [Block];
+    const start = node.inputs.slice(2).map((input) => {
+      const value = this.ctx.valueOf(input);
+      // What it holds at first says nothing of later iterations; its shape must.
+      return value instanceof TensorValue ? this.#placeholder(value) : new TorchValue(node);
+    });
+    [new TorchValue(node), ...start].forEach((value, i) => {
+      this.ctx.associateValueAndIValue(body.inputs[i] as Value, value);
+    });
+    const next = this.#dryRun(body).slice(1);
+    return start.map((value, i) => sharedShape(value, next[i]));
+  }
+
+  /** Runs a block for the shapes of its results. */
+  #dryRun(block: Block): readonly IValue[] {
+    const outer = [this.#nested, this.#tolerant] as const;
+    [this.#nested, this.#tolerant] = [true, true];
     try {
-      const [first = [], second = []] = node.blocks.map((block) => this.runBlock(block));
-      return first.map((a, i) => {
-        const b = second[i];
-        return a instanceof TensorValue && b instanceof TensorValue && a.dtype === b.dtype && sameDims(a.dims, b.dims)
-          ? { dtype: a.dtype, dims: a.dims }
-          : undefined;
-      });
+      return this.runBlock(block);
     } catch (error) {
       reasonOf(error);
       return [];
     } finally {
-      this.#nested = false;
-      this.#tolerant = false;
+      [this.#nested, this.#tolerant] = outer;
     }
   }
 
@@ -492,11 +524,10 @@ function constantType(value: Constant, declared: Type): Type {
   return typeof value === "string" ? StringType : type;
 }
 
-/** The shape that the file itself gives the value: traces and exported programs may. */
-function declaredShape({ type }: Value): TensorInfo | undefined {
-  if (type.kind !== "TensorType" || type.dtype === undefined || type.sizes === undefined) return undefined;
-  const dims = type.sizes.filter((size) => size !== null);
-  return dims.length === type.sizes.length ? { dtype: type.dtype, dims } : undefined;
+function sharedShape(a: IValue | undefined, b: IValue | undefined): TensorInfo | undefined {
+  return a instanceof TensorValue && b instanceof TensorValue && a.dtype === b.dtype && sameDims(a.dims, b.dims)
+    ? { dtype: a.dtype, dims: a.dims }
+    : undefined;
 }
 
 function sameDims(a: readonly Dim[], b: readonly Dim[]): boolean {

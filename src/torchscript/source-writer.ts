@@ -29,6 +29,35 @@ export function printMethod(name: string, graph: Graph, scope: SourceScope): str
   return new MethodPrinter(scope).print(name, graph);
 }
 
+type NamedTupleType = Extract<Type, { kind: "TupleType" }> & {
+  readonly name: string;
+  readonly fields: readonly string[];
+};
+
+/** The NamedTuple classes that the types of a graph's arguments and results name. */
+export function namedTuplesOf(graph: Graph): NamedTupleType[] {
+  const found = new Map<string, NamedTupleType>();
+  const visit = (type: Type): void => {
+    if (type.kind === "TupleType") {
+      type.elements.forEach(visit);
+      if (isNamedTuple(type)) found.set(type.name, type);
+    } else if (type.kind === "ListType" || type.kind === "OptionalType") visit(type.element);
+    else if (type.kind === "DictType") visit(type.value);
+  };
+  for (const { type } of [...graph.inputs, ...graph.outputs]) visit(type);
+  return [...found.values()];
+}
+
+function isNamedTuple(type: Type): type is NamedTupleType {
+  return type.kind === "TupleType" && type.fields !== undefined && type.name?.startsWith("__torch__") === true;
+}
+
+/** The class of a NamedTuple as source. */
+export function printNamedTuple(type: NamedTupleType): string {
+  const fields = type.fields.map((field, i) => `  ${field} : ${printSourceType(type.elements[i] as Type)}`);
+  return [`class ${type.name.slice(type.name.lastIndexOf(".") + 1)}(NamedTuple):`, ...fields, ""].join("\n");
+}
+
 /** A type as TorchScript's source spells it: `List[Tensor]`, `Optional[int]`. */
 export function printSourceType(type: Type): string {
   switch (type.kind) {
@@ -63,7 +92,7 @@ export function printSourceType(type: Type): string {
     case "FutureType":
       return `Future[${printSourceType(type.element)}]`;
     case "TupleType":
-      if (type.name?.startsWith("__torch__")) return type.name;
+      if (isNamedTuple(type)) return type.name;
       return type.elements.length === 0 ? "Tuple[()]" : `Tuple[${type.elements.map(printSourceType).join(", ")}]`;
     case "DictType":
       return `Dict[${printSourceType(type.key)}, ${printSourceType(type.value)}]`;
@@ -187,9 +216,7 @@ class MethodPrinter {
           inputs.length === 0 || elementOf(type)?.kind === "OptionalType",
         );
       case "prim::TupleConstruct":
-        return type.kind === "TupleType" && type.name?.startsWith("__torch__")
-          ? `${type.name}(${inputs.join(", ")})`
-          : tuple(inputs);
+        return isNamedTuple(type) ? `${type.name}(${inputs.join(", ")})` : tuple(inputs);
       case "prim::DictConstruct": {
         const entries = inputs.flatMap((key, i) => (i % 2 === 0 ? [`${key}: ${inputs[i + 1]}`] : []));
         return annotated(`{${entries.join(", ")}}`, type, entries.length === 0);

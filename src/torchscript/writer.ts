@@ -2,7 +2,7 @@ import type { Graph } from "../ir/graph.js";
 import type { Tensor } from "../ir/tensor.js";
 import { type ArchiveMember, writeArchive } from "./archive-writer.js";
 import { PickleWriter } from "./pickle-writer.js";
-import { printMethod } from "./source-writer.js";
+import { namedTuplesOf, printMethod, printNamedTuple } from "./source-writer.js";
 
 /** An attribute whose value is an object of a C++ class, as the class serializes itself: a list of strings. */
 export interface ObjectAttribute {
@@ -56,10 +56,20 @@ export function writeTorchScript(module: WrittenModule): Generator<Uint8Array> {
   });
   data.build();
   const text = (content: string): Uint8Array[] => [Buffer.from(content)];
-  const code = `code/${module.typeName.slice(0, dot).replaceAll(".", "/")}.py`;
+  // A class stands in the file of its module's name; those of NamedTuples before those that use them.
+  const files = new Map<string, string[]>();
+  const define = (qualifiedName: string, definition: string): void => {
+    const path = `code/${qualifiedName.slice(0, qualifiedName.lastIndexOf(".")).replaceAll(".", "/")}.py`;
+    files.set(path, [...(files.get(path) ?? []), definition]);
+  };
+  const tuples = new Map(
+    module.methods.flatMap(({ graph }) => namedTuplesOf(graph)).map((type) => [type.name, printNamedTuple(type)]),
+  );
+  for (const [name, definition] of tuples) define(name, definition);
+  define(module.typeName, source);
   const members: ArchiveMember[] = [
     { name: "data.pkl", content: data.finish() },
-    { name: code, content: text(source) },
+    ...[...files].map(([name, definitions]) => ({ name, content: text(definitions.join("\n")) })),
     ...data.storages.map((bytes, key) => ({ name: `data/${key}`, content: [bytes] })),
     { name: "constants.pkl", content: new PickleWriter().emptyTuple().finish() },
     { name: "version", content: text(`${usesOperators(module) ? OPERATORS_VERSION : ENGINES_VERSION}\n`) },

@@ -238,7 +238,8 @@ class JobRun {
       await add("report", "report.json", `${JSON.stringify({ ...report, comparison }, null, 2)}\n`);
       await add("report", "report.md", renderMarkdown(report));
     }
-    if (engines.length > 0 && wanted.has("module")) {
+    // Engines of parts are of no use without the module that runs the rest.
+    if (engines.length > 0 && (wanted.has("module") || "partition" in model)) {
       const networks = parts.map(({ network }) => network);
       const module = wrapModel(job, model, networks, engines, this.#context.device);
       await writeFile(join(staged, MODULE_FILE), module);

@@ -41,6 +41,13 @@ size_t fields_of(const std::string& abi) {
   return fields[index];
 }
 
+void collect(const c10::IValue& value, std::vector<at::Tensor>& tensors) {
+  if (value.isTensor()) tensors.push_back(value.toTensor());
+  else if (value.isTuple()) for (const auto& element : value.toTupleRef().elements()) collect(element, tensors);
+  else if (value.isList()) for (const c10::IValue& element : value.toListRef()) collect(element, tensors);
+  else if (value.isGenericDict()) for (const auto& entry : value.toGenericDict()) collect(entry.value(), tensors);
+}
+
 struct Engine : torch::CustomClassHolder {
   std::vector<std::string> state;
   torch::jit::Module module;
@@ -63,8 +70,7 @@ std::vector<at::Tensor> execute_engine(std::vector<at::Tensor> inputs, c10::intr
   std::vector<c10::IValue> arguments(inputs.begin(), inputs.end());
   c10::IValue result = engine->module.forward(std::move(arguments));
   std::vector<at::Tensor> outputs;
-  if (result.isTensor()) outputs.push_back(result.toTensor());
-  else for (const auto& element : result.toTupleRef().elements()) outputs.push_back(element.toTensor());
+  collect(result, outputs);
   if (engine->state.size() > 5) {
     TORCH_CHECK(split(engine->state[5], '%').size() == outputs.size(), "expected outputs ", engine->state[5]);
   }

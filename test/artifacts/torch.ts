@@ -9,6 +9,7 @@ import { constantOf, Graph, type Node, type Value } from "../../src/ir/graph.js"
 import { parseSchema } from "../../src/ir/schema.js";
 import { ClassType, FloatType, IntType, NumberType, TensorType } from "../../src/ir/type.js";
 import type { Network } from "../../src/network/network.js";
+import { restoreTorchForms } from "../../src/partition/torch-forms.js";
 import { writeTorchScript } from "../../src/torchscript/writer.js";
 
 /** A Python with PyTorch, of any release from 1.13 on; tests that need it skip without. */
@@ -72,6 +73,7 @@ export function stubPlan(graph: Graph): Uint8Array {
   for (const node of [...method.nodes()]) {
     if (node.kind === "aten::scaled_dot_product_attention") decomposeAttention(node);
   }
+  restoreTorchForms(method);
   const module = { typeName: "__torch__.Segment", objects: [], methods: [{ name: "forward", graph: method }] };
   return Buffer.concat([...writeTorchScript({ ...module, device: "cpu" })]);
 }
