@@ -14,6 +14,8 @@ cd "$SLURM_SUBMIT_DIR"
 
 index=$((SLURM_ARRAY_TASK_ID - SLURM_ARRAY_TASK_MIN + 1))
 export TRTORCH_BUILD_STORE=${TRTORCH_BUILD_STORE:-$PWD/.trtorch-store}
+# The store is used where it is, and left out where it is not: a share that is not mounted must not become a local folder.
+case $TRTORCH_BUILD_STORE in http*) ;; *) mkdir -p "$TRTORCH_BUILD_STORE" ;; esac
 
 # Not through npx: exec makes the build the process that Slurm's signal goes to.
 exec node_modules/.bin/trtorch-build build \
