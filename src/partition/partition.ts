@@ -3,10 +3,11 @@ import { type ConversionResult, convert, failedNode } from "../conversion/conver
 import type { Registry } from "../conversion/registry.js";
 import type { Graph, Node, Value } from "../ir/graph.js";
 import type { DimRange, InputSpec } from "../ir/input-spec.js";
+import type { Network } from "../network/network.js";
 import { bounds, type Dim, evaluate } from "../network/symbolic.js";
 import { TrtorchError } from "../util/errors.js";
 import { chooseSegments, producerOf, readsOf, type Segment, segmentGraph } from "./segments.js";
-import { type ExecutionTrace, nameOf, type TensorInfo, traceExecution } from "./trace.js";
+import { type ExecutionTrace, isRefusal, nameOf, type TensorInfo, traceExecution } from "./trace.js";
 
 export interface PartitionOptions {
   readonly inputs: readonly InputSpec[];
@@ -112,6 +113,28 @@ function convertSegment(
     const operation = failed === undefined ? undefined : operations.get(failed);
     if (operation === undefined) throw error;
     refused.set(operation.node, error.message.split("\n")[0] as string);
+    return null;
+  }
+}
+
+/** A Torch segment as a network, for the CPU reference; null where conversion refuses it, "unused" where nobody needs it. */
+export function convertTorchSegment(
+  { trace, segments }: Partition,
+  index: number,
+  options: Pick<PartitionOptions, "registry" | "capabilities">,
+): { network: Network; inputs: readonly Value[]; outputs: readonly Value[] } | "unused" | null {
+  const own = segmentGraph(trace, segments, index);
+  if (own === null) return "unused";
+  const inputs = own.inputs.flatMap((value, i) => {
+    const info = trace.values.get(value);
+    return (info == null ? null : specOf(`input_${i}`, info)) ?? [];
+  });
+  if (inputs.length !== own.inputs.length) return null;
+  try {
+    const { network } = convert(own.graph, { ...options, inputs });
+    return { network, inputs: own.inputs, outputs: own.outputs };
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
     return null;
   }
 }

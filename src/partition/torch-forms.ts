@@ -27,9 +27,8 @@ export function restoreTorchForms(graph: Graph): void {
   const device = deviceOf(graph);
   for (const node of [...allNodes(graph.block)]) {
     const { schema } = node;
-    if (schema === undefined) continue;
     const reshape = RESHAPES.get(node.kind);
-    if (reshape !== undefined && node.inputs.length === 2 && schema.overload !== "dtype") {
+    if (reshape !== undefined && node.inputs.length === 2 && schema?.overload !== "dtype") {
       const replacement = graph.createNode(reshape.name, node.inputs, [TensorType]).insertBefore(node);
       replacement.schema = reshape;
       replacement.output().debugName = node.output().debugName;
@@ -43,6 +42,7 @@ export function restoreTorchForms(graph: Graph): void {
         if (input.type.kind === "TensorType") node.replaceInput(i, before(node, CONTIGUOUS, input));
       });
     }
+    if (schema === undefined) continue;
     if (isMutating(schema)) {
       // Nobody else looks at what it writes to, but the tensor may be a constant, or an argument of the method.
       schema.arguments.forEach((formal, i) => {

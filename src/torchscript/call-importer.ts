@@ -143,7 +143,10 @@ export abstract class CallImporter extends GraphBuilder {
       return this.fail(`there is no operator ${name}`, "The file may have been saved by a PyTorch newer than 2.11.");
     }
     const values = [...args, ...kwargs.values()].map((value) => this.value(value));
-    return this.insert(name, values, [TensorType]).output();
+    const node = this.insert(name, values, [TensorType]);
+    // Without a schema the names of arguments are known from the call alone: for writing it back.
+    if (kwargs.size > 0) node.attributes.set("keywords", [...kwargs.keys()]);
+    return node.output();
   }
 
   protected callFunction(info: FunctionInfo, args: readonly Sugared[], kwargs: ReadonlyMap<string, Sugared>): Sugared {

@@ -196,7 +196,7 @@ class MethodPrinter {
     else {
       const expression = this.#expression(node);
       if (expression !== undefined) this.#line(`${this.#name(node.output())} = ${expression}`);
-      else if (node.blocks.length === 0 && node.schema !== undefined) this.#call(node);
+      else if (node.blocks.length === 0 && isOperator(node)) this.#call(node);
       else throw new TrtorchError("unsupported", `${node.kind} cannot be written as TorchScript`);
     }
   }
@@ -247,17 +247,20 @@ class MethodPrinter {
 
   /** Positional arguments without the defaults at their end, which keeps older PyTorch's schemas matching; then keywords. */
   #arguments(node: Node): string[] {
-    const formals = node.schema?.arguments ?? [];
-    if (node.schema?.isVararg === true) return node.inputs.map((input) => this.#use(input));
+    const { schema } = node;
+    if (schema === undefined) {
+      const keywords = (node.attributes.get("keywords") ?? []) as readonly string[];
+      const first = node.inputs.length - keywords.length;
+      return node.inputs.map((input, i) => (i < first ? "" : `${keywords[i - first]}=`) + this.#use(input));
+    }
+    if (schema.isVararg) return node.inputs.map((input) => this.#use(input));
+    const formals = schema.arguments;
     const positional: { text: string; isDefault: boolean }[] = [];
     const keywords: string[] = [];
     node.inputs.forEach((input, i) => {
       const formal = formals[i];
       if (formal === undefined) {
-        throw new TrtorchError(
-          "internal",
-          `${operatorName(node.schema as NonNullable<Node["schema"]>)} has too many arguments`,
-        );
+        throw new TrtorchError("internal", `${operatorName(schema)} has too many arguments`);
       }
       const constant = constantOf(input);
       const isDefault =
@@ -351,6 +354,11 @@ class MethodPrinter {
     this.#taken.add(name);
     return name;
   }
+}
+
+/** An operator of PyTorch, or one of a user's namespace, whose schema need not be known. */
+function isOperator(node: Node): boolean {
+  return node.schema !== undefined || !/^(aten|prim)::/.test(node.kind);
 }
 
 function tuple(elements: readonly string[]): string {

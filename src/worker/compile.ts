@@ -3,6 +3,7 @@ import { createReadStream } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import { makeReport, operatorsInTorch, renderMarkdown, type SupportReport } from "../artifacts/report.js";
+import type { Registry } from "../conversion/registry.js";
 import type { Network } from "../network/network.js";
 import { applyPrecision } from "../network/precision.js";
 import { networkKey, type ProgramRange, toProgram } from "../network/program.js";
@@ -15,6 +16,7 @@ import { TrtorchError } from "../util/errors.js";
 import { type ConvertedModel, capabilitiesOf, convertWithFallback, type PartitionedModel } from "./convert-model.js";
 import { loadRegistry } from "./custom-converters.js";
 import { compareWithGolden } from "./golden.js";
+import { compareChainWithGolden } from "./golden-chain.js";
 import { loadModel } from "./model.js";
 import type { JobContext } from "./protocol.js";
 import { wrapModel } from "./wrap.js";
@@ -68,7 +70,7 @@ class JobRun {
     });
     const report = makeReport({ ...model, model: job.model, method: job.method, registry });
     const parts = await this.#phase("convert", () => this.#parts(model));
-    const comparison = await this.#verify(model, parts);
+    const comparison = await this.#verify(model, parts, registry);
     const built = await this.#phase("build", async () => {
       const engines: Built[] = [];
       for (const part of parts) engines.push(await this.#build(part));
@@ -116,21 +118,27 @@ class JobRun {
     });
   }
 
-  /** Null where there is nothing to compare with, or part of the method runs in Torch, which is not here. */
+  /** Null where there is nothing to compare with, or an operator in Torch has no converter that could stand in for it. */
   async #verify(
     model: ConvertedModel | PartitionedModel,
     parts: readonly Part[],
+    registry: Registry,
   ): Promise<readonly OutputComparison[] | null> {
-    const { golden, tolerance } = this.#job;
+    const { golden, tolerance, backend } = this.#job;
     if (golden === null) return null;
-    const [part] = parts as [Part];
-    if (!("network" in model)) {
-      const message = `${golden} is not compared with: parts of the method stay with Torch`;
+    const networks = parts.map(({ network }) => network);
+    const comparison = await this.#phase("verify", () => {
+      const options = { registry, capabilities: capabilitiesOf(backend) };
+      return "partition" in model
+        ? compareChainWithGolden(model.partition, networks, options, golden, tolerance)
+        : compareWithGolden(networks[0] as Network, golden, tolerance);
+    });
+    if (comparison === null) {
+      const message = `${golden} is not compared with: operators stay with Torch that nothing here can run`;
       const hint = "Run the wrapped module in PyTorch with Torch-TensorRT to compare numbers.";
       this.#context.emit({ type: "warning", message, hint });
       return null;
     }
-    const comparison = await this.#phase("verify", () => compareWithGolden(part.network, golden, tolerance));
     const failed = comparison.find((output) => !output.passed);
     if (failed !== undefined) throw goldenMismatch(this.#job, failed);
     return comparison;

@@ -24,7 +24,7 @@ export async function compareWithGolden(
   }
 }
 
-function entry(recorded: ReadonlyMap<string, Tensor>, file: string, name: string): Tensor {
+export function entry(recorded: ReadonlyMap<string, Tensor>, file: string, name: string): Tensor {
   const tensor = recorded.get(name);
   if (tensor !== undefined) return tensor;
   throw new TrtorchError("config", `${file} has no array "${name}"`, {

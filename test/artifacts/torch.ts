@@ -6,9 +6,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { engineAttribute, type WrappedEngine, type WrappedModule } from "../../src/artifacts/module.js";
 import { constantOf, Graph, type Node, type Value } from "../../src/ir/graph.js";
+import { scalarTypeCode } from "../../src/ir/scalar-type.js";
 import { parseSchema } from "../../src/ir/schema.js";
-import { ClassType, FloatType, IntType, NumberType, TensorType } from "../../src/ir/type.js";
+import { ClassType, FloatType, IntType, NumberType, TensorType, type Type } from "../../src/ir/type.js";
+import type { ITensor } from "../../src/network/layers.js";
 import type { Network } from "../../src/network/network.js";
+import { scalarTypeOf } from "../../src/network/weights.js";
 import { restoreTorchForms } from "../../src/partition/torch-forms.js";
 import { writeTorchScript } from "../../src/torchscript/writer.js";
 
@@ -67,9 +70,42 @@ export function withSelf(graph: Graph, typeName: string): Graph {
   return method;
 }
 
-/** What the stub takes for a plan: a TorchScript archive of the operators that TensorRT would run. */
-export function stubPlan(graph: Graph): Uint8Array {
+/**
+ * What the stub takes for a plan: a TorchScript archive of the operators that TensorRT would run. It insists on inputs of the
+ * bindings' types, and gives outputs in theirs, as an engine does.
+ */
+export function stubPlan(graph: Graph, network: Network): Uint8Array {
   const method = withSelf(graph, "__torch__.Segment");
+  const number = (value: number): Value => method.createConstant(value, IntType).output();
+  const emit = (schema: string, inputs: readonly Value[], types: readonly Type[], at: (node: Node) => void): Node => {
+    const node = method.createNode(parseSchema(schema).name, inputs, types);
+    node.schema = parseSchema(schema);
+    at(node);
+    return node;
+  };
+  network.inputs.forEach((input, i) => {
+    const value = method.inputs[i + 1];
+    if (value?.type.kind !== "TensorType") return;
+    const none = method.createConstant(null, { kind: "NoneType" }).output();
+    const dtype = number(scalarTypeCode(scalarTypeOf(input.type)));
+    emit(
+      "aten::_assert_tensor_metadata(Tensor a, int[]? size=None, int[]? stride=None, ScalarType? dtype=None) -> ()",
+      [value, none, none, dtype],
+      [],
+      (node) => method.block.prependNode(node),
+    );
+  });
+  method.outputs.forEach((output, i) => {
+    if (output.type.kind !== "TensorType" || method.outputs.length !== network.outputs.length) return;
+    const dtype = number(scalarTypeCode(scalarTypeOf((network.outputs[i] as ITensor).type)));
+    const cast = emit(
+      "aten::to.prim_dtype(Tensor(a) self, int? dtype=None) -> Tensor(a)",
+      [output, dtype],
+      [TensorType],
+      (node) => method.block.appendNode(node),
+    );
+    method.block.returnNode.replaceInput(i, cast.output());
+  });
   for (const node of [...method.nodes()]) {
     if (node.kind === "aten::scaled_dot_product_attention") decomposeAttention(node);
   }
@@ -120,7 +156,7 @@ function decomposeAttention(node: Node): void {
 export function stubEngine(typeName: string, graph: Graph, network: Network, index?: number): WrappedEngine {
   return {
     attribute: engineAttribute(typeName, index),
-    plan: stubPlan(graph),
+    plan: stubPlan(graph, network),
     inputNames: network.inputs.map(({ name }) => name),
     outputNames: network.outputs.map(({ name }) => name),
   };
