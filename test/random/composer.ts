@@ -97,10 +97,25 @@ export class Composer {
   }
 
   /** A call that gives a number, as an argument for later ones. */
-  scalar(type: "int" | "float" | "bool", kind: string, args: readonly Argument[]): Argument {
+  scalar(type: "int" | "float" | "bool" | "Scalar", kind: string, args: readonly Argument[]): Argument {
     const name = `s${this.#count++}`;
     this.#lines.push(`  %${name} : ${type} = ${kind}(${args.map((argument) => this.literal(argument)).join(", ")})`);
     return { raw: name };
+  }
+
+  /** Lines as they are, for what has blocks; `%` of arguments comes from {@link literal}. The results as operands. */
+  text(lines: readonly string[], ...results: readonly (Partial<Operand> & { readonly name: string })[]): Operand[] {
+    this.#lines.push(...lines);
+    const outputs = results.map(
+      (result): Operand => ({ shape: [], dtype: "float32", exact: false, distinct: false, ...result }),
+    );
+    this.operands.push(...outputs);
+    return outputs;
+  }
+
+  /** A name that nothing has yet. */
+  fresh(prefix: string): string {
+    return `${prefix}${this.#count++}`;
   }
 
   /** `%name` of an argument: tensors by name, the rest as constants. */

@@ -682,6 +682,286 @@ const sizes: Step = (c) => {
   }
 };
 
+const blockProduct: Step = (c) => {
+  const a = c.operand((x) => isFloat(x) && x.shape.length === 3 && isFilled(x));
+  if (a === undefined) return false;
+  const [batch, rows, inner] = a.shape as [number, number, number];
+  const columns = c.int(1, 4);
+  const b = c.addInput([batch, inner, columns], "float32");
+  const shape = [batch, rows, columns];
+  switch (c.int(0, 2)) {
+    case 0: {
+      const bias = c.addInput(c.pick([[columns], [rows, 1], shape]), "float32", c.chance(50));
+      c.call("aten::baddbmm", [bias, a, b, c.pick([1, 2]), float(0.5)], { shape });
+      return true;
+    }
+    case 1:
+      c.call("aten::einsum", [c.pick(["bij,bjk->bik", "bij,bjk"]), tensors([a, b]), null], { shape });
+      return true;
+    default:
+      c.call("aten::einsum", ["bij,bjk->bk", tensors([a, b]), null], { shape: [batch, columns] });
+      return true;
+  }
+};
+
+const attention: Step = (c) => {
+  const q = c.operand((x) => isFloat(x) && x.shape.length >= 3 && x.shape.length <= 4 && isFilled(x));
+  if (q === undefined) return false;
+  const keys = c.int(1, 5);
+  const lead = q.shape.slice(0, -2);
+  const [rows, width] = q.shape.slice(-2) as [number, number];
+  const [k, v] = [0, 1].map(() => c.addInput([...lead, keys, width], "float32")) as [Operand, Operand];
+  const causal = c.chance(30);
+  const mask = causal || c.chance(50) ? null : c.addInput([rows, keys], c.pick<Dtype>(["float32", "float32"]));
+  const scale = c.chance(50) ? null : float(0.3);
+  c.call("aten::scaled_dot_product_attention", [q, k, v, mask, float(0), causal, scale, false], { shape: q.shape });
+  return true;
+};
+
+const channelNorm: Step = (c) => {
+  const x = c.operand((y) => isFloat(y) && y.shape.length >= 3 && y.shape.length <= 4 && numel(y.shape.slice(2)) > 1);
+  if (x === undefined) return false;
+  const channels = x.shape[1] as number;
+  const weight = c.chance(50) ? c.addInput([channels], "float32", true) : null;
+  if (c.chance(50)) {
+    const groups = c.pick([1, 2, 3, channels].filter((g) => channels % g === 0 && g > 0));
+    c.call("aten::group_norm", [x, groups, weight, null, float(0.01), true], { shape: x.shape });
+  } else {
+    c.call("aten::instance_norm", [x, weight, null, null, null, true, float(0.1), float(0.01), true], {
+      shape: x.shape,
+    });
+  }
+  return true;
+};
+
+const resizing: Step = (c) => {
+  const x = c.operand((y) => isFloat(y) && y.shape.length === 4 && isFilled(y));
+  if (x === undefined) return false;
+  const to = [c.int(1, 8), c.int(1, 8)];
+  const shape = [...x.shape.slice(0, 2), ...to];
+  if (c.chance(50)) c.call("aten::upsample_nearest2d", [x, ints(to), null, null], { shape, exact: x.exact });
+  else c.call("aten::upsample_bilinear2d", [x, ints(to), c.chance(50), null, null], { shape });
+  return true;
+};
+
+const clamping: Step = (c) => {
+  const x = c.operand(isNumber);
+  if (x === undefined) return false;
+  const [low, high] = c.pick([
+    [-1, 1],
+    [null, 2],
+    [0, null],
+  ] as const);
+  c.call("aten::clamp", [x, low, high], { shape: x.shape, dtype: x.dtype, exact: x.exact });
+  return true;
+};
+
+const power: Step = (c) => {
+  const x = c.operand(isNumber);
+  if (x === undefined) return false;
+  if (isInt(x)) c.call("aten::pow", [x, c.pick([0, 1, 2, 3])], { shape: x.shape, dtype: x.dtype, exact: x.exact });
+  else c.call("aten::pow", [tamed(c, x, "unit"), c.pick([2, 3])], { shape: x.shape });
+  return true;
+};
+
+const rearrangement: Step = (c) => {
+  const x = c.operand((y) => hasDims(y) && y.shape.length <= 4);
+  if (x === undefined) return false;
+  const rank = x.shape.length;
+  const axis = axisOf(c, x);
+  const at = spelled(c, axis, rank);
+  const size = x.shape[axis] as number;
+  const copies = (shape: readonly number[]): Partial<Operand> => ({ ...moved(x, shape), distinct: false });
+  switch (c.int(0, 7)) {
+    case 0: {
+      const times = c.int(1, 3);
+      if (numel(x.shape) * times > 400) return false;
+      c.call("aten::repeat_interleave", [x, times, at, null], copies(x.shape.toSpliced(axis, 1, size * times)));
+      return true;
+    }
+    case 1: {
+      if (size === 0) return false;
+      const start = c.int(0, size - 1);
+      const length = c.int(0, size - start);
+      if (length === 0) return false;
+      c.call("aten::narrow", [x, at, start, length], moved(x, x.shape.toSpliced(axis, 1, length)));
+      return true;
+    }
+    case 2: {
+      if (rank < 2) return false;
+      const [a, b] = x.shape.slice(0, 2) as [number, number];
+      const offset = c.int(-1, 1);
+      const length = Math.max(Math.min(offset < 0 ? a + offset : a, offset > 0 ? b - offset : b), 0);
+      if (length === 0) return false;
+      c.call("aten::diagonal", [x, offset, 0, 1], moved(x, [...x.shape.slice(2), length]));
+      return true;
+    }
+    case 3: {
+      const divisors = [1, 2, 3].filter((d) => size % d === 0);
+      const d = c.pick(divisors);
+      const sizes = c.chance(50) ? [d, -1] : [-1, d];
+      if (size === 0) return false;
+      const shape = x.shape.toSpliced(axis, 1, ...sizes.map((s) => (s === -1 ? size / d : s)));
+      c.call("aten::unflatten", [x, at, ints(sizes)], moved(x, shape));
+      return true;
+    }
+    case 4: {
+      const to = axisOf(c, x);
+      const shape = x.shape.toSpliced(axis, 1).toSpliced(to, 0, size);
+      c.call("aten::movedim", [x, axis, to], moved(x, shape));
+      return true;
+    }
+    case 5: {
+      const parts = c.int(1, Math.max(size, 1));
+      const each = Math.ceil(size / parts);
+      if (size === 0) return false;
+      const sizes = Array.from({ length: Math.ceil(size / each) }, (_, i) => Math.min(each, size - i * each));
+      c.callList(
+        "aten::chunk",
+        [x, parts, at],
+        sizes.map((s) => moved(x, x.shape.toSpliced(axis, 1, s))),
+      );
+      return true;
+    }
+    case 6: {
+      if (!isFloat(x) || size % 2 !== 0 || size === 0) return false;
+      c.call("aten::glu", [x, at], { shape: x.shape.toSpliced(axis, 1, size / 2) });
+      return true;
+    }
+    default: {
+      const last = x.shape.at(-1) as number;
+      if (!isFloat(x) || rank < 2 || rank > 3 || last < 2) return false;
+      const pads = [c.int(0, last - 1), c.int(0, last - 1)];
+      const kind = c.pick(["aten::reflection_pad1d", "aten::replication_pad1d"]);
+      const sum = (pads[0] as number) + (pads[1] as number);
+      c.call(kind, [x, ints(pads)], copies([...x.shape.slice(0, -1), last + sum]));
+      return true;
+    }
+  }
+};
+
+const statistics: Step = (c) => {
+  const x = c.operand((y) => hasDims(y) && isFilled(y) && isNumber(y));
+  if (x === undefined) return false;
+  const axis = axisOf(c, x);
+  const keep = c.chance(50);
+  const shape = without(x.shape, [axis], keep);
+  switch (c.int(0, 3)) {
+    case 0: {
+      if (isFloat(x)) c.call("aten::prod", [tamed(c, x, "unit"), axis, keep, null], { shape });
+      else if (numel(x.shape) > 30) return false;
+      else c.call("aten::prod", [x, axis, keep, null], { shape, dtype: "int64", exact: x.exact });
+      return true;
+    }
+    case 1: {
+      if (!isFloat(x)) return false;
+      c.call("aten::linalg_vector_norm", [x, c.pick([1, 2]), ints([axis]), keep, null], { shape });
+      return true;
+    }
+    case 2: {
+      if (!isFloat(x)) return false;
+      c.call("aten::cumprod", [tamed(c, x, "unit"), axis, null], { shape: x.shape });
+      return true;
+    }
+    default: {
+      const edges = c.addInput([], "float32");
+      const [scaled] = c.call("aten::mul", [edges, 0], { shape: [], exact: true });
+      const [boundaries] = c.call(
+        "aten::add",
+        [
+          c.call("aten::arange", [4, 6, null, null, null], { shape: [4], exact: true })[0] as Operand,
+          scaled as Operand,
+          1,
+        ],
+        { shape: [4], exact: true },
+      );
+      if (!x.exact) return true;
+      c.call("aten::bucketize", [x, boundaries as Operand, false, c.chance(50)], {
+        shape: x.shape,
+        dtype: "int64",
+        exact: true,
+      });
+      return true;
+    }
+  }
+};
+
+/** Values put at positions, in memory of its own. */
+const putting: Step = (c) => {
+  const x = c.operand((y) => isFloat(y) && hasDims(y) && isFilled(y));
+  const index = c.operand((y) => y.dtype === "int64" && y.exact && y.shape.length === 1 && isFilled(y));
+  if (x === undefined || index === undefined) return false;
+  const size = x.shape[0] as number;
+  const count = index.shape[0] as number;
+  // With one number for all it does not matter which of equal positions is written last.
+  const [positions] = c.call("aten::remainder", [index, size], { shape: index.shape, dtype: "int64", exact: true });
+  const [own] = c.call("aten::mul", [x, 2], { shape: x.shape, exact: x.exact });
+  const accumulate = c.chance(50);
+  const values = c.addInput(accumulate ? [count, ...x.shape.slice(1)] : [], "float32");
+  const where: Argument = { list: [positions as Operand], of: "Tensor?" };
+  const kind = c.pick(["aten::index_put", "aten::index_put_"]);
+  c.call(kind, [own as Operand, where, values, accumulate], { shape: x.shape });
+  return true;
+};
+
+/** A branch on a size, or on data. */
+const branch: Step = (c) => {
+  const x = c.operand((y) => isFloat(y) && isFilled(y));
+  if (x === undefined) return false;
+  let condition: Argument;
+  if (c.chance(60) && hasDims(x)) {
+    const size = c.scalar("int", "aten::size", [x, 0]);
+    condition = c.scalar("bool", c.pick(["aten::gt", "aten::eq", "aten::le"]), [size, c.int(1, 5)]);
+  } else {
+    const [sum] = c.call("aten::sum", [c.addInput([3], "float32"), null], { shape: [] });
+    const [positive] = c.call("aten::gt", [sum as Operand, 0], { shape: [], dtype: "bool" });
+    condition = c.scalar("bool", "aten::Bool", [positive as Operand]);
+  }
+  const [name, then, otherwise] = [c.fresh("v"), c.fresh("t"), c.fresh("t")];
+  const [a, b] = [c.pick(["relu", "tanh", "neg"]), c.pick(["sigmoid", "abs", "sin"])];
+  const tensor = c.literal(x);
+  const lines = [
+    `  %${name} : Tensor = prim::If(${c.literal(condition)})`,
+    "    block0():",
+    `      %${then} : Tensor = aten::${a}(${tensor})`,
+    `      -> (%${then})`,
+    "    block1():",
+    `      %${otherwise} : Tensor = aten::${b}(${tensor})`,
+    `      -> (%${otherwise})`,
+  ];
+  c.text(lines, { name, shape: x.shape });
+  return true;
+};
+
+/** A loop that carries a tensor: of known length, or as long as a size. */
+const loop: Step = (c) => {
+  const x = c.operand((y) => isFloat(y) && isFilled(y));
+  if (x === undefined) return false;
+  const trips = c.chance(60) || !hasDims(x) ? c.int(0, 3) : c.scalar("int", "aten::size", [x, 0]);
+  const [name, i, carried, scaled, next] = ["v", "i", "t", "t", "t"].map((prefix) => c.fresh(prefix));
+  const [tensor, count, yes, half, one] = [x, trips, true, float(0.5), 1].map((argument) => c.literal(argument));
+  const lines = [
+    `  %${name} : Tensor = prim::Loop(${count}, ${yes}, ${tensor})`,
+    `    block0(%${i} : int, %${carried} : Tensor):`,
+    `      %${scaled} : Tensor = aten::mul(%${carried}, ${half})`,
+    `      %${next} : Tensor = aten::add(%${scaled}, ${c.chance(50) ? tensor : `%${i}`}, ${one})`,
+    `      -> (${yes}, %${next})`,
+  ];
+  c.text(lines, { name: name as string, shape: x.shape });
+  return true;
+};
+
+/** A number out of a tensor, used in arithmetic. */
+const item: Step = (c) => {
+  const x = c.operand((y) => isNumber(y) && isFilled(y));
+  if (x === undefined) return false;
+  const number = c.addInput([], c.pick<Dtype>(["int64", "int64", "int64", "float32"]));
+  const scalar = c.scalar("Scalar", "aten::item", [number]);
+  const dtype = number.dtype === "float32" ? "float32" : x.dtype;
+  c.call("aten::mul", [x, scalar], { shape: x.shape, dtype, exact: x.exact });
+  return true;
+};
+
 /** Every kind of step with how often it is taken. */
 const STEPS: readonly (readonly [weight: number, step: Step])[] = [
   [6, arithmetic],
@@ -702,6 +982,18 @@ const STEPS: readonly (readonly [weight: number, step: Step])[] = [
   [3, indexing],
   [4, write],
   [3, sizes],
+  [2, blockProduct],
+  [1, attention],
+  [1, channelNorm],
+  [1, resizing],
+  [2, clamping],
+  [2, power],
+  [5, rearrangement],
+  [2, statistics],
+  [2, putting],
+  [2, branch],
+  [2, loop],
+  [1, item],
   [2, unary(["aten::relu", "aten::neg", "aten::abs"], isNumber, true)],
   [
     2,

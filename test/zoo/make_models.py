@@ -203,6 +203,14 @@ ZOO = {
     "ranges_branches": ranged(Branches, BRANCHES),
 }
 
+try:
+    import transformers_models
+
+    for name, (make_model, ranges) in transformers_models.models(Ranges, sizes).items():
+        ZOO[name] = ranged(make_model, ranges)
+except ImportError:
+    print("without transformers the zoo has no hf_* models", file=sys.stderr)
+
 # Tracing and exporting would fix one way through the branches; what takes a module as an argument cannot be scripted.
 ONLY = {"ranges_branches": ["script"], "ranges_text": ["trace", "export", "export-dynamic", "export-core"]}
 
@@ -231,7 +239,9 @@ def fill_in(model):
 def make(name, out, forms):
     folder = out / name
     folder.mkdir(parents=True, exist_ok=True)
-    forms = [form for form in forms if form in ONLY.get(name, forms)]
+    # Models of transformers are not written to be scripted.
+    scriptless = [form for form in forms if form != "script" or not name.startswith("hf_")]
+    forms = [form for form in scriptless if form in ONLY.get(name, forms)]
     wanted = [form for form in forms if not any((folder / f"{form}{end}").exists() for end in (".ts", ".pt2", ".failed"))]
     if not wanted and (folder / "io.npz").exists() and ("export-dynamic" not in forms or (folder / "io-odd.npz").exists()):
         return

@@ -70,14 +70,22 @@ function splitBySizes(ctx: ConversionContext, self: TensorValue, sizes: readonly
   return cut(ctx, self, normalizeAxis(ctx, dim, self.dims.length), pieces);
 }
 
-/** At most `chunks` pieces of equal size but the last. A dynamic axis gives all of them, some perhaps empty. */
+/**
+ * At most `chunks` pieces of equal size but the last. A dynamic axis gives as many as the list is unpacked into, else all
+ * of them, some perhaps empty.
+ */
 function chunked(ctx: ConversionContext, self: TensorValue, chunks: number, dim: number): TensorValue[] {
   const axis = normalizeAxis(ctx, dim, self.dims.length);
   const whole = self.dims[axis] as Dim;
   const size = ceildiv(whole, chunks);
   if (size === 0) return range(chunks).map(() => self);
   const count = ceildiv(whole, size);
-  return cut(ctx, self, axis, piecesOf(size, typeof count === "number" ? count : chunks, whole));
+  return cut(
+    ctx,
+    self,
+    axis,
+    piecesOf(size, typeof count === "number" ? count : (unpackedLength(ctx) ?? chunks), whole),
+  );
 }
 
 export const split = [
