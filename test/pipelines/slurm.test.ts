@@ -28,6 +28,8 @@ import {
   writeModels,
 } from "./workspace.js";
 
+t.setTimeout(120_000);
+
 const skip =
   missing("slurmctld", "slurmd", "sbatch", "munged") ||
   (process.getuid?.() === 0 ? false : "Slurm's daemons are started as root");
