@@ -9,6 +9,9 @@ const COLUMN_GAP = 18;
 const MARGIN = 8;
 const LONGEST_LABEL = 34;
 
+/** A drawing wider than the page shrinks to fit, but not below this part of its size: then it is scrolled. */
+const SHRINK = 0.75;
+
 /** Sweeps of the ordering and of the placing; more change nothing a person would see. */
 const SWEEPS = 6;
 
@@ -39,11 +42,11 @@ export function drawGraph({ nodes, edges }: GraphOutline, title: string): Html {
   for (let sweep = 0; sweep < SWEEPS; sweep++) order(rows, sweep % 2 === 0 ? "above" : "below");
   place(rows);
   const cells = rows.flat();
-  const width = Math.max(...cells.map((cell) => cell.x + cell.width)) + MARGIN;
+  const width = Math.ceil(Math.max(...cells.map((cell) => cell.x + cell.width)) + MARGIN);
   const height = rows.length * (BOX_HEIGHT + ROW_GAP) - ROW_GAP + 2 * MARGIN;
   const lines = cells.flatMap((cell) => cell.below.map((below) => html`<path d="${curve(cell, below)}"/>`));
   const boxes = cells.flatMap((cell) => (cell.node === null ? [] : [box(cell, nodes[cell.node] as OutlineNode)]));
-  return html`<svg class="graph" role="img" aria-label="${title}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">
+  return html`<svg class="graph" role="img" aria-label="${title}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" style="max-width:max(100%,${Math.round(width * SHRINK)}px)">
 <g class="edges">${lines}</g>
 ${boxes}</svg>`;
 }

@@ -7,7 +7,7 @@ import { writeFileAtomic } from "../util/atomic-write.js";
 import { packageRoot } from "../util/native-addon.js";
 import { drawGraph } from "./graph-svg.js";
 import { Html, html } from "./html.js";
-import type { SupportReport } from "./report.js";
+import type { SegmentReport, SupportReport } from "./report.js";
 import { type ReportedJob, type RunReport, readRunReport } from "./run-report.js";
 import { drawTimeline } from "./timeline-svg.js";
 
@@ -143,7 +143,13 @@ ${reports.length === 0 ? none : reports}
 function renderSupport(support: SupportReport): Html {
   const bindings = [...support.inputs, ...support.outputs];
   const nodes = support.operators.reduce((sum, row) => sum + row.count, 0);
-  return html`<p>${support.supported ? "TensorRT runs all of this method." : html`<b>Not all of this method runs in TensorRT.</b> ${support.problem}`}
+  const verdict =
+    support.segments !== undefined
+      ? html`<b>Torch runs a part of this method.</b>`
+      : support.supported
+        ? "TensorRT runs all of this method."
+        : html`<b>Not supported as it is.</b> ${support.problem}`;
+  return html`<p>${verdict}
 ${nodes} operators, ${support.parameters.tensors} constant tensors of ${support.parameters.elements.toLocaleString("en-US")} elements.</p>
 <details open><summary>Graph</summary>
 <p class="legend">${legend(support)}</p>
@@ -156,6 +162,7 @@ ${
 <tbody>${bindings.map((binding, index) => html`<tr><th scope="row">${binding.name}</th><td>${index < support.inputs.length ? "in" : "out"}, ${binding.type}</td><td>${binding.dims.join(" × ") || "scalar"}</td></tr>`)}</tbody>
 </table></div></details>`
 }
+${support.segments === undefined ? null : renderSegments(support.segments)}
 <details><summary>Operators</summary><div class="scroll"><table>
 <thead><tr><th>operator</th><th class="number">nodes</th><th>by</th><th class="number">layers</th><th>source</th></tr></thead>
 <tbody>${support.operators.map(
@@ -174,6 +181,19 @@ ${
 <tbody>${support.removed.map(({ pass, kind, count: times, details }) => html`<tr><td>${pass}</td><td>${kind}</td><td class="number">${times}</td><td><small>${details.join("; ")}</small></td></tr>`)}</tbody>
 </table></div></details>`
 }`;
+}
+
+function renderSegments(segments: readonly SegmentReport[]): Html {
+  const rows = segments.map(({ runs, nodes, layers }) => {
+    const reasons = [
+      ...new Set(nodes.flatMap(({ operator, reason }) => (reason === null ? [] : `${operator}: ${reason}`))),
+    ];
+    return html`<tr><td><span class="key ${runs === "Torch" ? "torch" : "converter"}">${runs}</span></td><td class="number">${nodes.length}</td><td class="number">${layers}</td><td><small>${reasons.map((reason) => html`${reason}<br>`)}</small></td></tr>`;
+  });
+  return html`<details open><summary>Segments</summary><div class="scroll"><table>
+<thead><tr><th>runs in</th><th class="number">operators</th><th class="number">layers</th><th>why not in TensorRT</th></tr></thead>
+<tbody>${rows}</tbody>
+</table></div></details>`;
 }
 
 function legend({ graph }: SupportReport): Html[] {

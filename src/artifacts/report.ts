@@ -88,8 +88,6 @@ export interface ReportInput {
   /** In place of a network, when parts of the method stay with Torch. */
   readonly partition?: Partition | undefined;
   readonly problem?: string | undefined;
-  /** Nodes that stay with PyTorch. */
-  readonly torch?: ReadonlySet<Node> | undefined;
 }
 
 const CONTROL_FLOW = new Set(["prim::If", "prim::Loop"]);
@@ -144,8 +142,13 @@ export function makeReport(input: ReportInput): SupportReport {
     outputs: input.network === undefined ? [] : input.network.outputs.map(bindingOf),
     layers: layerCounts(networks),
     ...(input.partition === undefined ? {} : { segments: input.partition.segments.map(segmentOf) }),
-    graph: outlineOf(input.graph, input.registry, input.torch),
+    graph: outlineOf(input.graph, input.registry, torchNodes(input.partition)),
   };
+}
+
+function torchNodes(partition: Partition | undefined): Set<Node> {
+  const segments = partition?.segments.filter(({ runs }) => runs === "Torch") ?? [];
+  return new Set(segments.flatMap(({ operations }) => operations.map(({ origin }) => origin)));
 }
 
 function placesOf(node: Node): string[] {

@@ -34,7 +34,7 @@ export function drawTimeline(bars: readonly TimelineBar[]): Html {
   const legend = shown.map((phase) => html`<span class="key phase-${phase}">${phase}</span> `);
   return html`<div class="timeline">
 ${rows}<div class="slot axis"><span></span><div>${ticks}</div><span></span></div>
-<p class="legend">${legend}<span class="key failed">failed</span></p>
+<p class="legend"><span class="key rest">worker</span> ${legend}${bars.some((bar) => bar.failed) ? html`<span class="key failed">failed</span>` : null}</p>
 </div>`;
 }
 
