@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the models of the zoo with PyTorch and torchvision: random weights, seeded.
+"""Makes the models of the zoo with PyTorch, torchvision and, where it is installed, transformers: random weights, seeded.
 
 make_models.py OUT [NAME ...] [--forms trace,script,export,export-dynamic,export-core]
 

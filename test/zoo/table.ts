@@ -25,13 +25,14 @@ const COLUMNS: readonly (keyof TableRow)[] = [
 
 const INTRODUCTION = `# The zoo
 
-Models made with PyTorch 2.11 and torchvision 0.26 with random weights, by \`test/zoo/make_models.py\`; this table by
+Models made with PyTorch 2.11, torchvision 0.26 and, \`hf_*\`, transformers 5.23, with random weights, by \`test/zoo/make_models.py\`; this table by
 \`npm run test:zoo -- --forms trace,script,export,export-dynamic,export-core --table docs/ZOO.md\`. Each is converted
 for TensorRT-RTX, run on the CPU reference and compared with what PyTorch computed (max abs error at most
 1e-3 × (1 + max|ref|), cosine at least 0.9999), held tensor by tensor against the dims and types that the TensorRT-RTX
 library infers, and built for sm_89. \`export-dynamic\` has a range for the batch and is run at two sizes of it;
 \`ranges_*\` have ranges for several dims in the forms \`trace\`, \`script\` and \`export-dynamic\`, and are run at min,
-opt, max and an odd size. \`export-core\` is after \`run_decompositions()\`.
+opt, max and an odd size, as are \`hf_*\`, with ranges of batch and length. \`export-core\` is after
+\`run_decompositions()\`. Models that cannot be scripted have no form \`script\`.
 
 `;
 
@@ -40,15 +41,14 @@ export function writeTable(file: string, rows: readonly TableRow[]): void {
   const merged = new Map<string, TableRow>();
   for (const row of [...readTable(file), ...rows]) merged.set(`${row.model} ${row.form}`, row);
   const sorted = [...merged.values()].sort((a, b) => a.model.localeCompare(b.model, "en"));
-  const built = sorted.filter(({ problem }) => problem === "").length;
+  const passed = sorted.filter(({ problem }) => problem === "").length;
+  const unmade = sorted.filter(({ nodes, problem }) => nodes === "" && problem.startsWith("PyTorch")).length;
+  const summary = `${passed} pass, ${sorted.length - passed - unmade} fail, ${unmade} that PyTorch itself cannot make.`;
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
   const head = [line(["model", "form", "nodes", "layers", "max error", "dims", "engine", "problem"])];
   head.push(line(COLUMNS.map(() => "---")));
   const body = sorted.map((row) => line(COLUMNS.map((column) => row[column].replaceAll("|", "\\|"))));
-  writeFileSync(
-    file,
-    `${INTRODUCTION}${built} of ${sorted.length} without a problem.\n\n${[...head, ...body].join("\n")}\n`,
-  );
+  writeFileSync(file, `${INTRODUCTION}${summary}\n\n${[...head, ...body].join("\n")}\n`);
 }
 
 function readTable(file: string): TableRow[] {
