@@ -1,4 +1,7 @@
 import { Graph, type Node, type Value } from "../ir/graph.js";
+import { parseSchema } from "../ir/schema.js";
+import { IntType } from "../ir/type.js";
+import { SymInt } from "../network/symbolic.js";
 import type { ExecutionTrace, Operation } from "./trace.js";
 
 /** Operations that run one after the other in one place. */
@@ -97,7 +100,27 @@ export function readsOf(trace: ExecutionTrace, node: Node): readonly Value[] {
   return reads;
 }
 
+/** Whether a node takes a tensor itself, alone or in a list, rather than a number made of its size. */
+function readsContent(trace: ExecutionTrace, node: Node, tensor: Value): boolean {
+  // A branch or loop may do anything with it.
+  if (node.blocks.length > 0) return true;
+  const holds = (value: Value): boolean =>
+    value === tensor || (!trace.values.has(value) && LISTS.has(value.node.kind) && value.node.inputs.some(holds));
+  return node.inputs.some(holds);
+}
+
+const LISTS = new Set(["prim::ListConstruct", "prim::TupleConstruct"]);
+
 const readsMemo = new WeakMap<Node, readonly Value[]>();
+
+const SIZE = parseSchema("aten::size.int(Tensor self, int dim) -> int");
+
+function sizeOf(graph: Graph, tensor: Value, axis: number): Value {
+  const dim = graph.block.appendNode(graph.createConstant(axis, IntType)).output();
+  const node = graph.createNode(SIZE.name, [tensor, dim], [IntType]);
+  node.schema = SIZE;
+  return graph.block.appendNode(node).output();
+}
 
 /** The part of a trace that one segment executes, as a graph of its own. */
 export interface SegmentGraph {
@@ -188,12 +211,31 @@ export function segmentGraph(trace: ExecutionTrace, segments: readonly Segment[]
   const graph = new Graph(trace.graph.name);
   const copier = new TraceCopier(trace, graph);
   const inputs: Value[] = [];
+  const take = (value: Value): void => {
+    if (computed(value) || copier.values.has(value)) return;
+    copier.values.set(value, graph.addInput(`input_${inputs.push(value) - 1}`, value.type));
+  };
   for (const { node } of operations) {
-    for (const value of readsOf(trace, node)) {
-      if (computed(value) || copier.values.has(value)) continue;
-      copier.values.set(value, graph.addInput(`input_${inputs.push(value) - 1}`, value.type));
-    }
+    for (const value of readsOf(trace, node)) if (readsContent(trace, node, value)) take(value);
   }
+  // Sizes are read from these tensors where they have them, rather than from one passed for its size alone.
+  const sizes = new Map<string, readonly [Value, number]>();
+  for (const value of inputs) {
+    trace.values.get(value)?.dims.forEach((dim, axis) => {
+      if (typeof dim !== "number" && !sizes.has(dim.key)) sizes.set(dim.key, [value, axis]);
+    });
+  }
+  const resolved = new Set<Value>();
+  const resolve = (value: Value): void => {
+    if (copier.values.has(value) || resolved.has(value)) return;
+    resolved.add(value);
+    const number = trace.numbers.get(value);
+    const source = number instanceof SymInt ? sizes.get(number.key) : undefined;
+    if (source !== undefined) copier.values.set(value, sizeOf(graph, copier.need(source[0]), source[1]));
+    else if (trace.values.has(value)) take(value);
+    else value.node.inputs.forEach(resolve);
+  };
+  for (const { node } of operations) for (const value of externalInputs(node)) resolve(value);
   const copies = operations.map((operation) => ({ operation, copy: copier.copyOperation(operation) }));
   const outputs = [...needed];
   for (const value of outputs) graph.registerOutput(copier.values.get(value) as Value);

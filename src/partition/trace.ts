@@ -56,6 +56,8 @@ export interface ExecutionTrace {
   readonly operations: readonly Operation[];
   /** Arguments and results of operations, and their elements; null where the shape is not known, or for no tensor. */
   readonly values: ReadonlyMap<Value, TensorInfo | null>;
+  /** What numbers of the glue are, as expressions over the sizes of the inputs. */
+  readonly numbers: ReadonlyMap<Value, SymScalar>;
 }
 
 export interface TraceOptions {
@@ -116,7 +118,7 @@ class Recorder extends Interpreter {
   /** Tensors, and what only Torch knows, by the value of the trace that holds them. */
   readonly #values = new Map<TensorValue | TorchValue, Value>();
   /** Numbers over sizes, by their expressions. */
-  readonly #numbers = new Map<string, Value>();
+  readonly #numbers = new Map<string, readonly [Value, SymScalar]>();
   readonly #constants = new Map<Tensor, Value>();
   /** Within a branch or loop that is one operation, nothing is recorded. */
   #nested = false;
@@ -145,6 +147,7 @@ class Recorder extends Interpreter {
       graph: this.#graph,
       operations: this.#operations.filter(({ node }) => node.owningBlock !== undefined),
       values: this.#info,
+      numbers: new Map(this.#numbers.values()),
     };
   }
 
@@ -333,7 +336,7 @@ class Recorder extends Interpreter {
     if (content instanceof TensorValue || content instanceof TorchValue) {
       this.#values.set(content, value.type.kind === "OptionalType" ? this.#unwrap(value) : value);
     } else if (content instanceof Scalar) this.#register(content.value, value);
-    else if (isSymbolic(content)) this.#numbers.set(keyOf(content), value);
+    else if (isSymbolic(content)) this.#numbers.set(keyOf(content), [value, content]);
     else if (Array.isArray(content)) {
       const type = value.type.kind === "ListType" ? value.type.element : TensorType;
       this.#unpack("prim::ListUnpack", value, content, () => type);
@@ -429,7 +432,7 @@ class Recorder extends Interpreter {
 
   #number(content: SymScalar): Value {
     const known = this.#numbers.get(keyOf(content));
-    if (known !== undefined) return known;
+    if (known !== undefined) return known[0];
     const kind = content instanceof SymFloat ? "float" : content instanceof SymBool ? "bool" : "int";
     throw new TrtorchError("unsupported", `the ${kind} ${String(content)} cannot be computed again in Torch`);
   }
