@@ -437,6 +437,8 @@ class Resolver {
       if (emit.indexOf(kind) !== index) this.#error(at, `${kind} is listed twice`, "each artifact once");
       else if (backend === "onnxruntime" && (kind === "engine" || kind === "module")) {
         this.#error(at, `onnxruntime makes no ${kind}`, "it emits onnx, report and triton");
+      } else if (backend === "tensorrt-rtx" && kind === "triton") {
+        this.#error(at, "Triton loads no engine of tensorrt-rtx", "set backend: tensorrt, or onnxruntime");
       }
     }
   }

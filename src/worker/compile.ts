@@ -3,6 +3,7 @@ import { createReadStream } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import { makeReport, operatorsInTorch, renderMarkdown, type SupportReport } from "../artifacts/report.js";
+import { writeTriton } from "../artifacts/triton.js";
 import type { Registry } from "../conversion/registry.js";
 import type { Network } from "../network/network.js";
 import { applyPrecision } from "../network/precision.js";
@@ -253,6 +254,11 @@ class JobRun {
       await writeFile(join(staged, MODULE_FILE), module);
       artifacts.push(await describeFile("module", staged, join(staged, MODULE_FILE)));
     }
+    if (wanted.has("triton")) {
+      for (const file of await this.#writeTriton(join(staged, "triton"), model, parts, engines)) {
+        artifacts.push(await describeFile("triton", staged, file));
+      }
+    }
     const manifest = {
       version: 1,
       id: job.id,
@@ -267,6 +273,33 @@ class JobRun {
     await add("manifest", "manifest.json", `${JSON.stringify(manifest, null, 2)}\n`);
     await publishDirectory(staged, final);
     return artifacts;
+  }
+
+  async #writeTriton(
+    folder: string,
+    model: ConvertedModel | PartitionedModel,
+    parts: readonly Part[],
+    engines: readonly Uint8Array[],
+  ): Promise<string[]> {
+    const [part] = parts as [Part];
+    const [engine] = engines;
+    if ("partition" in model) {
+      const message = "there is no Triton repository: a part of the method stays with Torch";
+      this.#context.emit({ type: "warning", message, hint: "Serve the wrapped module with Triton's PyTorch backend." });
+      return [];
+    }
+    const { writeOnnx } = await import("../backends/onnx/file.js");
+    return writeTriton(folder, {
+      name: this.#job.model,
+      network: part.network,
+      backend: engine === undefined ? "onnxruntime" : "tensorrt",
+      profiles: 1 + this.#job.builder.profiles.length,
+      writeModel: async (path) => {
+        if (engine === undefined) return writeOnnx(part.network, path);
+        await writeFile(path, engine);
+        return [path];
+      },
+    });
   }
 }
 

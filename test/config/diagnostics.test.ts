@@ -114,6 +114,11 @@ const MODEL_CASES: readonly [string, string, string][] = [
     "{ backend: onnxruntime, emit: [engine] }",
     "error: onnxruntime makes no engine|it emits onnx, report and triton",
   ],
+  [
+    "an engine that Triton does not load",
+    "{ backend: tensorrt-rtx, targets: [sm_86], emit: [triton] }",
+    "error: Triton loads no engine of tensorrt-rtx|set backend: tensorrt, or onnxruntime",
+  ],
   ["an artifact twice", "emit: [report, report]", "error: report is listed twice|each artifact once"],
   [
     "a builder option of another backend",

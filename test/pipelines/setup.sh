@@ -18,9 +18,12 @@ fi
 
 [ -x bin/actionlint ] || GOBIN=$PWD/bin go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
-if [ ! -x python/bin/check-jsonschema ]; then
+if [ ! -f python/complete ]; then
   python3 -m venv python
   python/bin/pip install --quiet check-jsonschema==0.39.0 kubernetes-validate==1.37.0
+  # Holds the message that Triton reads config.pbtxt into.
+  python/bin/pip install --quiet 'tritonclient[grpc]==2.73.0'
+  touch python/complete
 fi
 ln -sf ../python/bin/check-jsonschema ../python/bin/kubernetes-validate bin/
 
