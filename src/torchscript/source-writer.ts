@@ -203,9 +203,13 @@ class MethodPrinter {
 
   /** What has syntax of its own. */
   #expression(node: Node): string | undefined {
-    const inputs = node.inputs.map((input) => this.#use(input));
     const type = node.outputs[0]?.type;
     if (type === undefined) return undefined;
+    const elements = type.kind === "TupleType" ? type.elements : [];
+    const inputs = node.inputs.map((input, i) => {
+      if (node.kind === "prim::ListConstruct") return this.#useAs(input, elementOf(type) ?? input.type);
+      return node.kind === "prim::TupleConstruct" ? this.#useAs(input, elements[i] ?? input.type) : this.#use(input);
+    });
     switch (node.kind) {
       case "prim::GetAttr":
         return `${inputs[0]}.${node.string("name")}`;
@@ -276,11 +280,20 @@ class MethodPrinter {
     return [...positional.map(({ text }) => text), ...keywords];
   }
 
-  /** A constant that is only known as a number is spelled as what the schema takes. */
+  /** As the schema takes it: what lowering knows to be there may still have an optional's type. */
   #argument(value: Value, formal: Type): string {
     const constant = constantOf(value);
-    if (constant === undefined || value.type.kind !== "AnyType") return this.#use(value);
-    return this.#constant(constant, formal, value.debugName);
+    if (constant !== undefined && value.type.kind === "AnyType")
+      return this.#constant(constant, formal, value.debugName);
+    const certain = formal.kind === "TensorType" || formal.kind === "IntType" || formal.kind === "FloatType";
+    return certain ? this.#useAs(value, formal) : this.#use(value);
+  }
+
+  #useAs(value: Value, type: Type): string {
+    const text = this.#use(value);
+    const narrows =
+      value.type.kind === "OptionalType" && type.kind !== "OptionalType" && constantOf(value) === undefined;
+    return narrows ? `unchecked_cast(${printSourceType(type)}, ${text})` : text;
   }
 
   #if(node: Node): void {
@@ -307,44 +320,55 @@ class MethodPrinter {
     this.#indent = outer;
   }
 
-  /** `prim::Loop(trips, condition, carried...)` as a while loop that counts; its block gives (condition, carried...). */
+  /**
+   * `prim::Loop(trips, condition, carried...)`, whose block gives (condition, carried...): a for loop where only the trips count,
+   * a while loop where only the condition does, else a while loop that counts.
+   */
   #loop(node: Node): void {
     const [body] = node.blocks as [Block];
-    const [counter, ...carried] = body.inputs;
-    const [trips, condition, ...initial] = node.inputs;
+    const [counter, ...carried] = body.inputs as [Value, ...Value[]];
+    const [trips, condition, ...initial] = node.inputs as [Value, Value, ...Value[]];
+    const [next, ...results] = body.outputs as [Value, ...Value[]];
     const names = node.outputs.map((output) => this.#name(output));
-    const count = this.#name(counter as Value);
-    const goesOn = this.#fresh("goes_on");
+    const as = (value: Value, i: number): string => {
+      const { type } = node.output(i);
+      return annotated(this.#use(value), type, needsAnnotation(type));
+    };
     carried.forEach((value, i) => {
       this.#names.set(value, names[i] as string);
     });
     initial.forEach((value, i) => {
-      const { type } = node.output(i);
-      this.#line(`${names[i]} = ${annotated(this.#use(value), type, needsAnnotation(type))}`);
+      this.#line(`${names[i]} = ${as(value, i)}`);
     });
-    this.#line(`${count} = 0`);
-    this.#line(
-      `${goesOn} = torch.__and__(torch.lt(0, ${this.#use(trips as Value)}), ${this.#use(condition as Value)})`,
-    );
-    this.#line(`while ${goesOn}:`);
+    const isFor = constantOf(condition) === true && constantOf(next) === true;
+    const isWhile = !isFor && !counter.hasUses && Number(constantOf(trips)) >= ENDLESS;
+    const count = this.#name(counter);
+    const goesOn = isFor ? "" : this.#fresh("goes_on");
+    const proceed = (value: Value): void => {
+      const test = isWhile
+        ? this.#use(value)
+        : `torch.__and__(torch.lt(${count}, ${this.#use(trips)}), ${this.#use(value)})`;
+      this.#line(`${goesOn} = ${test}`);
+    };
+    if (!isFor && !isWhile) this.#line(`${count} = 0`);
+    if (!isFor) proceed(condition);
+    this.#line(isFor ? `for ${count} in range(${this.#use(trips)}):` : `while ${goesOn}:`);
     const outer = this.#indent;
+    const start = this.#lines.length;
     this.#indent += "  ";
     for (const inner of body.nodes()) this.#node(inner);
-    const [next, ...results] = body.outputs;
     // All results are taken before any carried variable changes: one may be another's new value.
     const taken = results.map((value, i) => {
-      const { type } = node.output(i);
       const name = this.#fresh("next");
-      this.#line(`${name} = ${annotated(this.#use(value), type, needsAnnotation(type))}`);
+      this.#line(`${name} = ${as(value, i)}`);
       return name;
     });
-    this.#line(`${count} = torch.add(${count}, 1)`);
-    this.#line(
-      `${goesOn} = torch.__and__(torch.lt(${count}, ${this.#use(trips as Value)}), ${this.#use(next as Value)})`,
-    );
+    if (!isFor && !isWhile) this.#line(`${count} = torch.add(${count}, 1)`);
+    if (!isFor) proceed(next);
     taken.forEach((name, i) => {
       this.#line(`${names[i]} = ${name}`);
     });
+    if (this.#lines.length === start) this.#line("pass");
     this.#indent = outer;
   }
 
@@ -360,6 +384,9 @@ class MethodPrinter {
 function isOperator(node: Node): boolean {
   return node.schema !== undefined || !/^(aten|prim)::/.test(node.kind);
 }
+
+/** Python's `while` is a loop of so many trips. */
+const ENDLESS = 2 ** 31 - 1;
 
 function tuple(elements: readonly string[]): string {
   return elements.length === 1 ? `(${elements[0]},)` : `(${elements.join(", ")})`;

@@ -11,6 +11,11 @@ import torch
 
 torch.ops.load_library(sys.argv[1])
 
+# The user's operator in the fixtures.
+LIBRARY = torch.library.Library("my_ops", "DEF")
+LIBRARY.define("scale(Tensor x, *, float factor=1.0) -> Tensor")
+LIBRARY.impl("scale", lambda x, factor=1.0: x * factor, "CPU")
+
 
 def tensors(npz, prefix):
     arrays = np.load(npz)

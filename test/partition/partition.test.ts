@@ -85,6 +85,14 @@ t.test("torch_executed_ops: with and without overload, and as they write in plac
   t.ok(reasons(squeezenet).includes("only 2 operators between those of Torch: min_block_size is 3"));
 });
 
+t.test("operators of users stay as they are", async (t) => {
+  const custom = await model("custom");
+  t.strictSame(describeSegments(custom), [
+    "TensorRT 4",
+    "Torch my_ops::scale aten::reshape aten::sigmoid aten::mul.Scalar",
+  ]);
+});
+
 t.test("torch_executed_modules: classes, paths, and all that is within", async (t) => {
   const expected = ["TensorRT 3", "Torch aten::linear aten::relu aten::add.Tensor", "TensorRT 3"];
   for (const name of ["Block", "block"]) {
