@@ -1,5 +1,5 @@
 import { ObjectValue } from "../ir/constant.js";
-import { allNodes, type Node } from "../ir/graph.js";
+import { allNodes, type Graph, type Node } from "../ir/graph.js";
 import { operatorName } from "../ir/schema.js";
 
 /** What the user keeps in Torch, by the peer's names for it. */
@@ -35,6 +35,19 @@ export function forcedToTorch(options: ForcedToTorch, root: ObjectValue): (node:
     }
     return undefined;
   };
+}
+
+/** The names that no node of a lowered graph answers to: mistyped, or of operators that lowering has replaced. */
+export function unmatched(options: ForcedToTorch, root: ObjectValue, graph: Graph): string[] {
+  const nodes = [...allNodes(graph.block)];
+  const matches = (only: Partial<ForcedToTorch>): boolean => {
+    const forced = forcedToTorch({ torchExecutedOps: [], torchExecutedModules: [], ...only }, root);
+    return nodes.some((node) => forced(node) !== undefined);
+  };
+  return [
+    ...options.torchExecutedOps.filter((name) => !matches({ torchExecutedOps: [name] })),
+    ...options.torchExecutedModules.filter((name) => !matches({ torchExecutedModules: [name] })),
+  ];
 }
 
 /** Lowering makes writes in place functional: `aten::relu_` runs as `aten::relu`. */

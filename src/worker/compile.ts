@@ -66,6 +66,7 @@ class JobRun {
       capabilities: capabilitiesOf(job.backend),
       // Without TensorRT there is no module that could run the rest in Torch.
       fallback: job.backend === "onnxruntime" ? false : job.fallback,
+      warn: (message, hint) => this.#context.emit({ type: "warning", message, hint }),
       dumpIr: job.dumpIr === null ? undefined : join(job.dumpIr, job.model),
       phase: (name, work) => this.#phase(name, work),
     });

@@ -10,7 +10,7 @@ import { printGraph } from "../ir/printer.js";
 import { lower } from "../lowering/pipeline.js";
 import type { Removal } from "../lowering/report.js";
 import type { Network } from "../network/network.js";
-import { forcedToTorch } from "../partition/forced.js";
+import { forcedToTorch, unmatched } from "../partition/forced.js";
 import { type Partition, partition } from "../partition/partition.js";
 import { isRefusal } from "../partition/trace.js";
 import type { Backend, Fallback, JobInput, JobPhase } from "../plan/job.js";
@@ -74,13 +74,22 @@ export interface PartitionedModel extends LoweredModel {
  */
 export async function convertWithFallback(
   program: Program,
-  options: ConvertModelOptions & { readonly fallback: Fallback | false },
+  options: ConvertModelOptions & {
+    readonly fallback: Fallback | false;
+    readonly warn?: (message: string, hint: string) => void;
+  },
 ): Promise<ConvertedModel | PartitionedModel> {
   const { fallback } = options;
   if (fallback === false) return convertModel(program, options);
   const phase = options.phase ?? (<R>(_: JobPhase, work: () => R): R => work());
   const lowered = await phase("lower", () => lowerModel(program, options));
   const forced = forcedToTorch(fallback, program.root);
+  for (const name of unmatched(fallback, program.root, lowered.graph)) {
+    options.warn?.(
+      `nothing in ${options.method} is "${name}", which is to stay with Torch`,
+      "The support report lists the operators as they are after lowering, and classes as torchvision.models.resnet.BasicBlock.",
+    );
+  }
   return phase("convert", () => {
     if ([...allNodes(lowered.graph.block)].every((node) => forced(node) === undefined)) {
       try {

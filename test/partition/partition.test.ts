@@ -1,9 +1,12 @@
 import t from "tap";
 import { defaultRegistry } from "../../src/conversion/default-registry.js";
 import { converter } from "../../src/conversion/registry.js";
+import { lower } from "../../src/lowering/pipeline.js";
+import { unmatched } from "../../src/partition/forced.js";
 import { engineSegments } from "../../src/partition/partition.js";
 import type { ConvertedModel, PartitionedModel } from "../../src/worker/convert-model.js";
 import { compareChainWithGolden } from "../../src/worker/golden-chain.js";
+import { loadModel } from "../../src/worker/model.js";
 import { runInTorch, skip, type TorchJob } from "../artifacts/torch.js";
 import { convertFixture, describeSegments, fixture, type Options, reasons, writeForTorch } from "./harness.js";
 
@@ -102,6 +105,13 @@ t.test("torch_executed_modules: classes, paths, and all that is within", async (
   }
   const inner = await model("modules", { fallback: { torchExecutedModules: ["torch.nn.modules.activation.ReLU"] } });
   t.strictSame(describeSegments(inner), ["TensorRT 4", "Torch aten::relu", "TensorRT 4"]);
+});
+
+t.test("names that nothing answers to", async (t) => {
+  const program = loadModel(fixture("models/lenet/trace.ts"));
+  const { graph } = lower(program, "forward");
+  const names = { torchExecutedOps: ["aten::relu_", "aten::rellu"], torchExecutedModules: ["LeNet", "ResNet"] };
+  t.strictSame(unmatched(names, program.root, graph), ["aten::rellu", "ResNet"]);
 });
 
 t.test("sizes between segments keep their ranges", async (t) => {
