@@ -24,6 +24,7 @@ import { inferMinusOne, inferOutputs, type OutputInfo } from "./inference.js";
 import type { ITensor, Layer, LayerAttributes, LayerOf, LayerType, Scope, Weights } from "./layers.js";
 import {
   type Atom,
+  bounds,
   type Dim,
   isStatic,
   keyOf,
@@ -303,9 +304,11 @@ export class Network {
       );
     }
     const copies = dims.map((dim, i) => typeof dim !== "number" && i < before.length && sameDim(dim, before[i] as Dim));
-    const unknown = dims.filter((dim, i) => typeof dim !== "number" && !copies[i]).length;
+    const unknown = dims.filter((dim, i) => typeof dim !== "number" && !copies[i]);
     const hasZero = dims.includes(0);
-    if (unknown <= 1 && !(hasZero && copies.includes(true))) {
+    // Of no elements any -1 could be made.
+    const isInferable = unknown.length === 0 || dims.every((dim) => dim === unknown[0] || bounds(dim).min > 0);
+    if (unknown.length <= 1 && isInferable && !(hasZero && copies.includes(true))) {
       const reshapeDimensions = dims.map((dim, i) => (typeof dim === "number" ? dim : copies[i] ? 0 : -1));
       return this.#one("kSHUFFLE", [input], {
         firstTranspose,

@@ -50,11 +50,11 @@ t.test("ResNet-50 through TorchScript and through torch.export is the same netwo
   const out = mkdtempSync(join(tmpdir(), "trtorch-twins-"));
   t.teardown(() => rmSync(out, { recursive: true }));
   const make = fileURLToPath(new URL("make_models.py", import.meta.url));
-  await execa(python, [make, out, "resnet50", "--forms", "trace,script,export"]);
+  await execa(python, [make, out, "resnet50", "--forms", "trace,script,export,export-core"]);
   const folder = join(out, "resnet50");
   const layers = await layersOf(join(folder, "trace.ts"), join(folder, "io.npz"));
   t.ok(layers.length > 100, `${layers.length} layers`);
-  for (const file of ["script.ts", "export.pt2"]) {
+  for (const file of ["script.ts", "export.pt2", "export-core.pt2"]) {
     t.strictSame(await layersOf(join(folder, file), join(folder, "io.npz")), layers, file);
   }
 });

@@ -33,13 +33,27 @@ export function matmul(
   const integers = x.type === "kINT64" || x.type === "kINT32" || x.type === "kBOOL";
   // TensorRT multiplies matrices of floats only; float32 is exact up to 2^24.
   const [p, q] = integers ? [network.addCast(x, "kFLOAT"), network.addCast(y, "kFLOAT")] : [x, y];
-  let product = network.addMatrixMultiply(p, "kNONE", q, transposeRight ? "kTRANSPOSE" : "kNONE");
+  const weight = transposeRight ? undefined : transposedConstant(q);
+  let product =
+    weight === undefined
+      ? network.addMatrixMultiply(p, "kNONE", q, transposeRight ? "kTRANSPOSE" : "kNONE")
+      : network.addMatrixMultiply(p, "kNONE", weight, "kTRANSPOSE");
   if (integers) product = network.addCast(network.addUnary(product, "kROUND"), x.type);
   if (!leftVector && !rightVector) return ctx.tensorValue(product, a.dtype);
   const dims = product.dims.filter(
     (_, axis) => !(leftVector && axis === rank - 2) && !(rightVector && axis === rank - 1),
   );
   return ctx.tensorValue(reshape(ctx, product, dims), a.dtype);
+}
+
+/** `w` where the matrix is `w.t()`, as decomposed linear layers have it: multiplied transposed, its bytes stay where they are. */
+function transposedConstant(matrix: ITensor): ITensor | undefined {
+  const { producer } = matrix;
+  if (producer?.type !== "kSHUFFLE" || matrix.dims.length !== 2) return undefined;
+  const { firstTranspose, reshapeDimensions, secondTranspose } = producer.attributes;
+  const [source] = producer.inputs;
+  const isTransposed = firstTranspose?.[0] === 1 && reshapeDimensions === null && secondTranspose === null;
+  return isTransposed && source?.producer?.type === "kCONSTANT" ? source : undefined;
 }
 
 function ones(count: number): number[] {
