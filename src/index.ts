@@ -16,6 +16,15 @@ import { capabilitiesOf, convertModel, lowerModel } from "./worker/convert-model
 import { loadModel } from "./worker/model.js";
 
 export { execute } from "./backends/onnx/runtime.js";
+export {
+  type BenchOptions,
+  type BenchResult,
+  type Engine,
+  type EngineTensor,
+  type ExecuteOptions,
+  type LoadOptions,
+  loadEngine,
+} from "./backends/tensorrt/engine.js";
 export { ConversionContext } from "./conversion/context.js";
 export { type ConversionResult, type ConvertOptions, convert, UnsupportedOperatorError } from "./conversion/convert.js";
 export { defaultRegistry } from "./conversion/default-registry.js";
