@@ -415,15 +415,35 @@ export abstract class ExpressionImporter extends CallImporter {
 
   protected isInstance(value: Value, candidates: Expression): Sugared {
     const list = candidates.kind === "Tuple" || candidates.kind === "List" ? candidates.elements : [candidates];
-    const types = list.map((candidate) => this.unit.resolveType(candidate, this.source));
     const { type } = value;
-    if (types.some((candidate) => isSubtype(type, candidate))) return this.constant(true, BoolType);
-    const possible = types.some(
-      (candidate) => isSubtype(candidate, type) || (candidate.kind === "ListType" && type.kind === "AnyType"),
-    );
-    if (!possible) return this.constant(false, BoolType);
+    const members = membersOf(type);
+    const names: string[] = [];
+    for (const candidate of list) {
+      // `list` and `tuple` stand for those of any elements.
+      const kind = candidate.kind === "Name" ? ANY_OF_KIND[candidate.name] : undefined;
+      if (kind !== undefined) {
+        if (members.every((member) => member.kind === kind)) return this.constant(true, BoolType);
+        if (members.some((member) => member.kind === kind || member.kind === "AnyType")) {
+          names.push((candidate as { name: string }).name);
+        }
+        continue;
+      }
+      const asked = this.unit.resolveType(candidate, this.source);
+      if (isSubtype(type, asked)) return this.constant(true, BoolType);
+      const isPossible = isSubtype(asked, type) || (asked.kind === "ListType" && type.kind === "AnyType");
+      if (isPossible) names.push(printType(asked));
+    }
+    if (names.length === 0) return this.constant(false, BoolType);
     const node = this.insert("prim::isinstance", [value], [BoolType]);
-    node.attributes.set("types", types.map(printType));
+    node.attributes.set("types", names);
     return node.output();
   }
+}
+
+const ANY_OF_KIND: Readonly<Record<string, Type["kind"]>> = { list: "ListType", tuple: "TupleType" };
+
+/** What a value of the type may be, one by one. */
+function membersOf(type: Type): readonly Type[] {
+  if (type.kind === "OptionalType") return [NoneType, ...membersOf(type.element)];
+  return type.kind === "UnionType" ? type.members.flatMap(membersOf) : [type];
 }

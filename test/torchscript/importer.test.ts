@@ -56,6 +56,14 @@ t.test("conditions that types and literals decide leave no if", async (t) => {
   t.strictSame(decided("x is None"), ["aten::neg"]);
   t.strictSame(decided("isinstance(x, Tensor)"), ["aten::relu"]);
   t.strictSame(decided("isinstance(x, (int, float))"), ["aten::neg"]);
+  t.strictSame(decided("isinstance(x, list)"), ["aten::neg"]);
+  t.strictSame(decided("isinstance(n, list)", "x: Tensor, n: List[int]"), ["aten::relu"]);
+  t.strictSame(decided("isinstance(n, (tuple, list))", "x: Tensor, n: Union[Tensor, List[int]]"), [
+    "prim::isinstance",
+    "prim::If",
+    "aten::relu",
+    "aten::neg",
+  ]);
   t.strictSame(decided("isinstance(n, int)", "x: Tensor, n: Optional[int]"), [
     "prim::isinstance",
     "prim::If",
