@@ -106,16 +106,15 @@ export function stubPlan(graph: Graph, network: Network): Uint8Array {
     );
     method.block.returnNode.replaceInput(i, cast.output());
   });
-  for (const node of [...method.nodes()]) {
-    if (node.kind === "aten::scaled_dot_product_attention") decomposeAttention(node);
-  }
+  for (const node of [...method.nodes()]) decomposeAttention(node);
   restoreTorchForms(method);
   const module = { typeName: "__torch__.Segment", objects: [], methods: [{ name: "forward", graph: method }] };
   return Buffer.concat([...writeTorchScript({ ...module, device: "cpu" })]);
 }
 
-/** PyTorch 1.13 has no `scaled_dot_product_attention`: softmax(q kᵀ · scale + mask) v. */
+/** PyTorch 1.13 has no `scaled_dot_product_attention`: softmax(q kᵀ · scale + mask) v, where mask and scale are given. */
 function decomposeAttention(node: Node): void {
+  if (node.kind !== "aten::scaled_dot_product_attention") return;
   const { graph } = node;
   const emit = (schema: string, inputs: readonly Value[]): Value => {
     const parsed = parseSchema(schema);
@@ -127,13 +126,15 @@ function decomposeAttention(node: Node): void {
     graph.createConstant(value, type).insertBefore(node).output();
   const argument = (name: string): Value =>
     node.input(node.schema?.arguments.findIndex((formal) => formal.name === name) ?? -1);
+  const factor = constantOf(argument("scale"));
+  if (typeof factor !== "number" || constantOf(argument("attn_mask")) === null) return;
   const keys = emit("aten::transpose.int(Tensor(a) self, int dim0, int dim1) -> Tensor(a)", [
     argument("key"),
     number(-1),
     number(-2),
   ]);
   const products = emit("aten::matmul(Tensor self, Tensor other) -> Tensor", [argument("query"), keys]);
-  const scale = number(constantOf(argument("scale")) as number, FloatType);
+  const scale = number(factor, FloatType);
   const scaled = emit("aten::mul.Scalar(Tensor self, Scalar other) -> Tensor", [products, scale]);
   const masked = emit("aten::add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor", [
     scaled,
