@@ -9,6 +9,7 @@ import type { Network } from "../network/network.js";
 import { applyPrecision } from "../network/precision.js";
 import { networkKey, type ProgramRange, toProgram } from "../network/program.js";
 import { engineSegments } from "../partition/partition.js";
+import { deviceKind } from "../plan/device.js";
 import type { ArtifactFile, ArtifactKind, Job, JobPhase, JobResult, OutputComparison } from "../plan/job.js";
 import { Store, type StoreKey } from "../runner/store.js";
 import { mergeTimingCache, readTimingCache, timingCachePath } from "../runner/timing-cache.js";
@@ -162,7 +163,8 @@ class JobRun {
   #networkKey(network: Network): string {
     const { backend, target, builder } = this.#job;
     const { timingCache: _, fp32Ops: __, ...settings } = builder;
-    const device = target.kind === "device" ? this.#context.device : null;
+    // The full TensorRT builds for the GPU it measures on, whatever the target is called.
+    const device = backend === "tensorrt" ? this.#context.device : null;
     return createHash("sha256")
       .update(networkKey(toProgram(network)))
       .update(
@@ -198,7 +200,12 @@ class JobRun {
       },
     });
     const { timingCache } = result;
-    if (cachePath !== null && timingCache !== null) await mergeTimingCache(cachePath, async () => timingCache);
+    if (cachePath !== null && timingCache !== null) {
+      // A cache only ever grows: of two builds that began with the same one, the larger knows more.
+      await mergeTimingCache(cachePath, async (current) =>
+        current !== null && current.byteLength > timingCache.byteLength ? current : timingCache,
+      );
+    }
     await store?.put(storeKey, [{ name: "engine", content: result.engine }], { library });
     return { engine: result.engine, reused: false, library };
   }
@@ -207,7 +214,7 @@ class JobRun {
     const { timingCache } = this.#job.builder;
     const { device } = this.#context;
     if (timingCache === null || device === null) return null;
-    return timingCachePath(timingCache, library.name, library.version, device.name);
+    return timingCachePath(timingCache, library.name, library.version, deviceKind(device));
   }
 
   async #write(
