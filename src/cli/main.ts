@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { defineBench } from "./commands/bench.js";
 import { defineBuild } from "./commands/build.js";
 import { defineCache } from "./commands/cache.js";
 import { defineCheck } from "./commands/check.js";
@@ -10,7 +11,9 @@ import { defineInspect } from "./commands/inspect.js";
 import { defineMerge } from "./commands/merge.js";
 import { definePlan } from "./commands/plan.js";
 import { defineReport } from "./commands/report.js";
+import { defineRun } from "./commands/run.js";
 import { defineSetup } from "./commands/setup.js";
+import { defineVerify } from "./commands/verify.js";
 import { defineWatch } from "./commands/watch.js";
 import type { CliContext, ExitCode, Wrap } from "./context.js";
 import { reportError } from "./report-error.js";
@@ -21,6 +24,9 @@ const COMMANDS = [
   defineCheck,
   definePlan,
   defineInspect,
+  defineRun,
+  defineVerify,
+  defineBench,
   defineInit,
   defineSetup,
   defineDoctor,

@@ -54,7 +54,7 @@ export interface PlanOptions {
 }
 
 /** |error| that rounding explains, a precision; golden values come from fp32. */
-const DEFAULT_TOLERANCE: Readonly<Record<Precision, Tolerance>> = {
+export const DEFAULT_TOLERANCE: Readonly<Record<Precision, Tolerance>> = {
   fp32: { rtol: 1e-3, atol: 0 },
   fp16: { rtol: 2e-2, atol: 0 },
   bf16: { rtol: 8e-2, atol: 0 },

@@ -1,11 +1,11 @@
-import { open, readFile, stat } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import type { EngineTensor } from "../../backends/tensorrt/engine.js";
 import type { DimRange } from "../../ir/input-spec.js";
-import { isErrno } from "../../util/atomic-write.js";
 import { TrtorchError } from "../../util/errors.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
+import { isZip, readHead } from "../file-head.js";
 import { formatBytes, formatTable } from "../format.js";
 
 interface InspectOptions {
@@ -61,8 +61,7 @@ async function inspect(name: string, options: InspectOptions, context: CliContex
 
 async function examine(file: string, name: string): Promise<Inspection> {
   const { size, head } = await readHead(file, name);
-  if (head.subarray(0, 4).toString("latin1") === "PK\u0003\u0004")
-    return { file: name, size, ...(await examineModel(file)) };
+  if (isZip(head)) return { file: name, size, ...(await examineModel(file)) };
   const { readPlanHeader } = await import("../../backends/tensorrt/plan-header.js");
   const header = readPlanHeader(head);
   if (header !== undefined) {
@@ -72,23 +71,6 @@ async function examine(file: string, name: string): Promise<Inspection> {
   throw new TrtorchError("usage", `${name} is no model, engine or ONNX file`, {
     hint: "its first bytes are those of none of them",
   });
-}
-
-async function readHead(file: string, name: string): Promise<{ size: number; head: Buffer }> {
-  try {
-    const { size } = await stat(file);
-    const handle = await open(file);
-    try {
-      const { buffer, bytesRead } = await handle.read(Buffer.alloc(64), 0, 64, 0);
-      return { size, head: buffer.subarray(0, bytesRead) };
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    if (!isErrno(error, "ENOENT", "EISDIR", "EACCES")) throw error;
-    const reason = error.code === "ENOENT" ? "there is no such file" : error.message;
-    throw new TrtorchError("usage", `cannot read ${name}: ${reason}`, { cause: error });
-  }
 }
 
 async function examineModel(file: string) {

@@ -1,49 +1,16 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import t from "tap";
-import { findHeaders } from "../../../src/backends/tensorrt/headers.js";
-import { setup } from "../../../src/backends/tensorrt/setup.js";
+import { makeFakeGpu } from "./fake-gpu/make.js";
 
 // The runtime over a CUDA driver and a TensorRT 10.6 that are fakes: what can be tested of it without a GPU.
 
 const sources = fileURLToPath(new URL("fake-gpu/", import.meta.url));
-await setup({ flavours: ["trt10"] });
-
-/** Every method of the library's interfaces, doing nothing. */
-function stubs(headers: string): string {
-  const text = readFileSync(join(headers, "NvInferImpl.h"), "utf8").replace(/\/\/.*$/gm, "");
-  return ["VRuntime", "VCudaEngine", "VExecutionContext"]
-    .map((name) => {
-      const body = new RegExp(`class ${name} : public VRoot\\s*\\{([\\s\\S]*?)\\n\\};`).exec(text)?.[1] ?? "";
-      // Methods that only some builds of the library have.
-      const always = body.replace(/#if[\s\S]*?#endif/g, "");
-      const methods = [...always.matchAll(/virtual\s+([^;]*?)\s*=\s*0;/g)].map(([, signature = ""]) => {
-        const returned = signature.slice(0, signature.indexOf("("));
-        const action = returned.includes("&") ? "std::abort();" : /^void [^*]*$/.test(returned) ? "" : "return {};";
-        return `${signature} override { ${action} }`;
-      });
-      return `struct ${name}Stub : apiv::${name} {\n${methods.join("\n")}\n};\n`;
-    })
-    .join("");
-}
-
-const headers = (await findHeaders("trt10")) as string;
-const folder = t.testdir({ lib: {} });
-mkdirSync(join(folder, "lib"), { recursive: true });
-writeFileSync(join(folder, "stubs.h"), stubs(headers));
-const compile = (file: string, library: string) =>
-  execa("c++", [
-    ...["-w", "-std=c++17", "-shared", "-fPIC", `-I${folder}`, `-I${headers}`, `-I${dirname(headers)}`],
-    ...[join(sources, file), "-o", join(folder, "lib", library)],
-  ]);
-await compile("cuda.cc", "libcuda.so.1");
-await compile("tensorrt.cc", "libnvinfer.so.10");
-
+const libraries = await makeFakeGpu(t.testdir({}));
 const { TENSORRT_ROOT: _, ...env } = process.env;
 const { stdout } = await execa(process.execPath, ["--expose-gc", "--import", "tsx", join(sources, "scenario.ts")], {
-  env: { ...env, LD_LIBRARY_PATH: join(folder, "lib") },
+  env: { ...env, LD_LIBRARY_PATH: libraries },
   extendEnv: false,
 });
 const seen = JSON.parse(stdout);

@@ -1,0 +1,36 @@
+import { open, stat } from "node:fs/promises";
+import { isErrno } from "../util/atomic-write.js";
+import { TrtorchError } from "../util/errors.js";
+
+export interface FileHead {
+  /** Bytes of the whole file. */
+  readonly size: number;
+  readonly head: Buffer;
+}
+
+/**
+ * The first bytes of a file, which tell its kind.
+ *
+ * @throws TrtorchError `usage` where it cannot be read; `name` is what the person called it
+ */
+export async function readHead(file: string, name: string): Promise<FileHead> {
+  try {
+    const { size } = await stat(file);
+    const handle = await open(file);
+    try {
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(64), 0, 64, 0);
+      return { size, head: buffer.subarray(0, bytesRead) };
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (!isErrno(error, "ENOENT", "EISDIR", "EACCES")) throw error;
+    const reason = error.code === "ENOENT" ? "there is no such file" : error.message;
+    throw new TrtorchError("usage", `cannot read ${name}: ${reason}`, { cause: error });
+  }
+}
+
+/** Whether a file begins as a zip archive does: TorchScript and torch.export files are such. */
+export function isZip(head: Buffer): boolean {
+  return head.subarray(0, 4).toString("latin1") === "PK\u0003\u0004";
+}
