@@ -129,6 +129,10 @@ const RULES: Rules = {
     const batch = left.batch.map((dim, i) =>
       broadcastDim(dim, at(right.batch, i), () => `${describe(x)} and ${describe(y)}`),
     );
+    const [k, l] = [at(a.op0 === "kVECTOR" ? left.rows : left.columns, 0), at(right.rows, 0)];
+    if (typeof k === "number" && typeof l === "number" && k !== l) {
+      fail(`the inner sizes of a matrix product differ: ${describe(x)} and ${describe(y)}`);
+    }
     if (a.op0 === "kVECTOR") left.rows = [];
     if (a.op1 === "kVECTOR") right.columns = [];
     return [{ type: x.type, dims: [...batch, ...left.rows, ...right.columns] }];
