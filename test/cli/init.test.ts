@@ -25,7 +25,7 @@ t.test("a new project: checked and built by its own scripts", { skip }, async (t
 wrote my models/package.json
 wrote my models/models/export.py
 wrote my models/trtorch.config.yaml
-added engines/ and .trtorch-build/ to .gitignore
+added engines/ and .trtorch-build/ to my models/.gitignore
 next: npm install, npm run setup, then \`npm run check\` and \`npm run engines\`
 `,
   );
@@ -72,13 +72,13 @@ t.test("a package of an existing monorepo, with the task of its runner", { skip 
   const made = await trtorch(root, ["init", "--template", "monorepo", "--json"]);
   t.same(
     JSON.parse(made.stdout).written.map((file: string) => file.slice(root.length + 1)),
-    ["package.json", "trtorch.config.yaml", "turbo.json", "project.json"].map((file) => `libs/engines/${file}`),
+    ["package.json", "trtorch.config.yaml", "turbo.json", "project.json"].map((file) => `libs/tensorrt/${file}`),
   );
-  t.match(readFileSync(join(root, "libs/engines/project.json"), "utf8"), "--config libs/engines/trtorch.config.yaml");
+  t.match(readFileSync(join(root, "libs/tensorrt/project.json"), "utf8"), "--config libs/tensorrt/trtorch.config.yaml");
   for (const file of ["package.json", "turbo.json", "project.json"]) {
-    t.doesNotThrow(() => JSON.parse(readFileSync(join(root, "libs/engines", file), "utf8")), file);
+    t.doesNotThrow(() => JSON.parse(readFileSync(join(root, "libs/tensorrt", file), "utf8")), file);
   }
-  const project = join(root, "libs/engines");
+  const project = join(root, "libs/tensorrt");
   cpSync(join(FIXTURES, "models/lenet/export.pt2"), join(project, "models/model.pt2"));
   linkPackage(root);
   mkdirSync(join(project, "node_modules"));

@@ -63,6 +63,7 @@ async function init(directory: string, options: InitOptions, context: CliContext
 
   const done: Scaffold = { written: [], kept: [] };
   const next: string[] = [];
+  let ignores: string | null = join(root, ".gitignore");
   if (options.pipeline !== undefined) {
     await copyPipeline(root, options.pipeline, done);
     next.push("next: commit these files; their first lines say what to adjust");
@@ -79,6 +80,8 @@ async function init(directory: string, options: InitOptions, context: CliContext
       break;
     case "monorepo": {
       const folder = await addPackage(root, done);
+      // Beside other packages, whose folders may have these names too.
+      ignores = join(root, folder, ".gitignore");
       next.push(`next: put models into ${folder}/models, npm install, then \`npx trtorch-build\` in ${folder}`);
       break;
     }
@@ -88,15 +91,15 @@ async function init(directory: string, options: InitOptions, context: CliContext
       next.push("next: make converters/scale.ts yours; its test runs without a model and without a GPU");
       break;
     case undefined:
-      if (options.pipeline !== undefined) break;
+      if (options.pipeline !== undefined) {
+        ignores = null;
+        break;
+      }
       await writeConfig(root, null, done);
       for (const file of done.kept) throw new TrtorchError("usage", `${displayPath(file, context)} is there already`);
       next.push("next: look at the inputs, then `trtorch-build plan` and `trtorch-build`");
   }
-  const ignored =
-    options.template === undefined && options.pipeline !== undefined
-      ? []
-      : await ignore(join(root, ".gitignore"), ["engines/", ".trtorch-build/"]);
+  const ignored = ignores === null ? [] : await ignore(ignores, ["engines/", ".trtorch-build/"]);
 
   if (options.json === true) {
     context.stdout(`${JSON.stringify({ written: done.written, kept: done.kept, ignored })}\n`);
@@ -104,7 +107,9 @@ async function init(directory: string, options: InitOptions, context: CliContext
   }
   for (const file of done.written) context.stdout(`wrote ${displayPath(file, context)}\n`);
   for (const file of done.kept) context.stdout(`kept ${displayPath(file, context)}, which was there\n`);
-  if (ignored.length > 0) context.stdout(`added ${ignored.join(" and ")} to .gitignore\n`);
+  if (ignores !== null && ignored.length > 0) {
+    context.stdout(`added ${ignored.join(" and ")} to ${displayPath(ignores, context)}\n`);
+  }
   for (const line of next) context.stdout(`${line}\n`);
   return 0;
 }
@@ -153,13 +158,13 @@ async function writeConfig(root: string, template: string | null, done: Scaffold
   else await writeNew(config, makeConfig(models), done);
 }
 
-/** Adds a package for engines where the monorepo keeps its packages, with the task of the task runner that is in use. */
+/** Adds a package where the monorepo keeps its packages (not called engines, which root .gitignores often name), with the task of the task runner that is in use. */
 async function addPackage(root: string, done: Scaffold): Promise<string> {
-  const folder = `${await packagesFolder(root)}/engines`;
+  const folder = `${await packagesFolder(root)}/tensorrt`;
   const files = ["package.json", CONFIG_NAMES[0]];
   if (await exists(join(root, "turbo.json"))) files.push("turbo.json");
   if (await exists(join(root, "nx.json"))) files.push("project.json");
-  await copyTemplate("monorepo", join(root, folder), { name: "engines", folder }, done, files);
+  await copyTemplate("monorepo", join(root, folder), { name: "tensorrt", folder }, done, files);
   await mkdir(join(root, folder, "models"), { recursive: true });
   return folder;
 }
