@@ -337,18 +337,19 @@ export function matrixMultiply({ op0, op1 }: LayerAttributes["kMATRIX_MULTIPLY"]
   const batch = left.dims.slice(0, -2).map((size, axis) => (size === 1 ? (right.dims[axis] as number) : size));
   if (numel(batch) * m * k * n > LIMIT * 8) throw new NotFolded();
   const a = broadcastTo(left, [...batch, m, k]);
-  const b = broadcastTo(right, [...batch, k, n]);
+  const perm = [...batch.keys(), rank - 1, rank - 2];
+  // Columns one after the other, so that both factors are read in order.
+  const b = broadcastTo(transpose(right, perm), [...batch, n, k]);
   const out = allocate(x.type, numel(batch) * m * n);
-  const row = new Float64Array(n);
   for (let matrix = 0; matrix < numel(batch); matrix++) {
     for (let i = 0; i < m; i++) {
-      row.fill(0);
-      for (let p = 0; p < k; p++) {
-        const factor = a[(matrix * m + i) * k + p] as number;
-        const from = (matrix * k + p) * n;
-        for (let j = 0; j < n; j++) row[j] = (row[j] as number) + factor * (b[from + j] as number);
+      const row = (matrix * m + i) * k;
+      for (let j = 0; j < n; j++) {
+        const column = (matrix * n + j) * k;
+        let sum = 0;
+        for (let p = 0; p < k; p++) sum += (a[row + p] as number) * (b[column + p] as number);
+        out[(matrix * m + i) * n + j] = sum;
       }
-      out.set(row, (matrix * m + i) * n);
     }
   }
   const dims = [...batch, ...(op0 === "kVECTOR" ? [] : [m]), ...(op1 === "kVECTOR" ? [] : [n])];
