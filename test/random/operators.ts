@@ -696,7 +696,7 @@ const blockProduct: Step = (c) => {
       return true;
     }
     case 1:
-      c.call("aten::einsum", [c.pick(["bij,bjk->bik", "bij,bjk"]), tensors([a, b]), null], { shape });
+      c.call("aten::einsum", ["bij,bjk->bik", tensors([a, b]), null], { shape });
       return true;
     default:
       c.call("aten::einsum", ["bij,bjk->bk", tensors([a, b]), null], { shape: [batch, columns] });

@@ -140,10 +140,12 @@ export const nativeBatchNormLegit = converter(
 
 export const instanceNorm = converter(
   "aten::instance_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool use_input_stats, float momentum, float eps, bool cudnn_enabled) -> Tensor",
-  (ctx, args) =>
-    args.use_input_stats
-      ? instanceStatistics(ctx, args.input, args.weight, args.bias, args.eps, spatialAxes(args.input.dims.length))
-      : batchNorm(ctx, args),
+  (ctx, args) => {
+    if (!args.use_input_stats) return batchNorm(ctx, args);
+    const rank = args.input.dims.length;
+    if (rank < 3) ctx.unsupported(`an input of ${rank} dims has no spatial ones to take statistics of`);
+    return instanceStatistics(ctx, args.input, args.weight, args.bias, args.eps, spatialAxes(rank));
+  },
 );
 
 /** Over the trailing `count` dims; weight and bias have those dims. */

@@ -1,4 +1,4 @@
-import { bounds, type Dim, floordiv, isStatic, mod, mul, neg, sub } from "../../network/symbolic.js";
+import { bounds, type Dim, floordiv, isStatic, max, mod, mul, neg, sub } from "../../network/symbolic.js";
 import { like, permute, range, spliceDims } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import { normalizeAxis, reshape } from "../operands.js";
@@ -12,7 +12,7 @@ function wrappedStart(shift: Dim, size: Dim): Dim {
   if (size === 0) return 0;
   const { min: low, max: high } = bounds(shift);
   const inside = Math.max(Math.abs(low), Math.abs(high)) <= bounds(size).min;
-  return inside && !isStatic([size]) ? neg(shift) : mod(neg(shift), size);
+  return inside && !isStatic([size]) ? neg(shift) : mod(neg(shift), max(size, 1));
 }
 
 /** Elements moved by `shifts` along the axes; those that leave at an end come back at the other. */
