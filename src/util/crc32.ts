@@ -4,7 +4,10 @@ import * as zlib from "node:zlib";
 export function crc32(parts: Iterable<Uint8Array>): number {
   const native: typeof zlib.crc32 | undefined = zlib.crc32;
   let sum = 0;
-  for (const part of parts) sum = native === undefined ? update(sum, part) : native(part, sum);
+  for (const part of parts) {
+    // Node's forgets the sum so far where a piece is empty: zlib takes a null pointer for "start anew".
+    if (part.byteLength > 0) sum = native === undefined ? update(sum, part) : native(part, sum);
+  }
   return sum >>> 0;
 }
 
