@@ -1,3 +1,4 @@
+import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createJiti } from "jiti";
 import { defaultRegistry } from "../conversion/default-registry.js";
@@ -32,7 +33,7 @@ export async function loadRegistry(files: readonly string[]): Promise<Registry> 
         },
       );
     });
-    registry.registerModule(module, file);
+    registry.registerModule(module, relative(process.cwd(), file));
     for (const exported of Object.values(module).flat()) {
       if (isConverter(exported) && findSchemas(exported.schema.name).length === 0)
         registerSchema(printSchema(exported.schema));
