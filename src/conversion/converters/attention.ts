@@ -1,5 +1,5 @@
-import type { ITensor } from "../../network/layers.js";
 import { type Dim, floordiv, mul } from "../../network/symbolic.js";
+import { iota } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import { elementWise, expandTo, reshape } from "../operands.js";
 import { converter } from "../registry.js";
@@ -80,10 +80,8 @@ function masked(ctx: ConversionContext, scores: TensorValue, keep: TensorValue):
 /** True on and below the diagonal that starts in the upper left corner. */
 function causalMask(ctx: ConversionContext, rows: Dim, columns: Dim): TensorValue {
   const { network } = ctx;
-  const range = (count: Dim): ITensor =>
-    network.addFill([count], "kLINSPACE", "kINT64", network.scalarTensor(0), network.shapeTensor([1]));
-  const row = reshape(ctx, range(rows), [rows, 1]);
-  const column = reshape(ctx, range(columns), [1, columns]);
+  const row = reshape(ctx, iota(ctx, rows), [rows, 1]);
+  const column = reshape(ctx, iota(ctx, columns), [1, columns]);
   return ctx.tensorValue(network.addUnary(network.addElementWise(column, row, "kGREATER"), "kNOT"));
 }
 

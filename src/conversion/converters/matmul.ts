@@ -1,5 +1,6 @@
 import type { ITensor } from "../../network/layers.js";
 import { type Dim, mul, sameDim } from "../../network/symbolic.js";
+import { iota } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import { elementWise, promote, reshape } from "../operands.js";
 import { converter } from "../registry.js";
@@ -231,8 +232,7 @@ function diagonal(ctx: ConversionContext, tensor: ITensor, labels: string): { te
     if (!sameDim(size, tensor.dims[second] as Dim)) ctx.unsupported(`the sizes of label "${labels[first]}" differ`);
     const rest = tensor.dims.map((_, axis) => axis).filter((axis) => axis !== first && axis !== second);
     const moved = network.addShuffle(tensor, { firstTranspose: [first, second, ...rest] });
-    const range = network.addFill([size], "kLINSPACE", "kINT64", network.scalarTensor(0), network.shapeTensor([1]));
-    const index = network.addShuffle(range, { reshape: [size, 1] });
+    const index = network.addShuffle(iota(ctx, size), { reshape: [size, 1] });
     const pairs = network.addConcatenation([index, index], 1);
     tensor = network.addGather(moved, pairs, 0, "kND");
     labels = `${labels[first]}${rest.map((axis) => labels[axis]).join("")}`;

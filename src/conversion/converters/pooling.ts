@@ -1,5 +1,6 @@
 import type { ITensor } from "../../network/layers.js";
 import { add, type Dim, equal, floordiv, sameDim } from "../../network/symbolic.js";
+import { iota } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import { elementWise, reshape } from "../operands.js";
 import { converter } from "../registry.js";
@@ -223,10 +224,8 @@ export const avgPool3d = converter(
 /** Which elements of an axis of `size` belong to each of `out` bins: bin i is [floor(i*size/out), ceil((i+1)*size/out)). */
 function binMembership(ctx: ConversionContext, size: Dim, out: Dim): { member: ITensor; count: ITensor } {
   const { network } = ctx;
-  const range = (count: Dim): ITensor =>
-    network.addFill([count], "kLINSPACE", "kINT64", network.scalarTensor(0), network.shapeTensor([1]));
-  const bins = network.addShuffle(range(out), { reshape: [out, 1] });
-  const elements = network.addShuffle(range(size), { reshape: [1, size] });
+  const bins = network.addShuffle(iota(ctx, out), { reshape: [out, 1] });
+  const elements = network.addShuffle(iota(ctx, size), { reshape: [1, size] });
   const scalar = (value: Dim): ITensor => network.addShuffle(network.scalarTensor(value), { reshape: [1, 1] });
   const scaled = network.addElementWise(bins, scalar(size), "kPROD");
   const start = network.addElementWise(scaled, scalar(out), "kFLOOR_DIV");
