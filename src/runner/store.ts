@@ -48,7 +48,7 @@ export class Store {
         const entry = await remote.getEntry(key);
         if (entry === null) continue;
         for (const file of entry.files) {
-          if (!(await this.#hasBlob(file))) await this.#insertBlob(file, await remote.getBlob(file));
+          await this.#insertBlob(file, () => remote.getBlob(file));
         }
         await this.#insertEntry(key, entry);
         return entry;
@@ -194,28 +194,31 @@ export class Store {
   async #putBlob({ name, content }: StoreInput): Promise<StoredFile> {
     if (typeof content !== "string" && !(content instanceof Uint8Array)) {
       const file: StoredFile = { name, size: content.size, sha256: content.sha256 };
-      await this.#insertBlob(file, createReadStream(content.path));
+      await this.#insertBlob(file, () => createReadStream(content.path));
       return file;
     }
-    const data = Buffer.from(content);
-    const file: StoredFile = { name, size: data.length, sha256: createHash("sha256").update(data).digest("hex") };
-    await this.#insertBlob(file, Readable.from([data]));
+    const data = typeof content === "string" ? Buffer.from(content) : content;
+    const file: StoredFile = { name, size: data.byteLength, sha256: createHash("sha256").update(data).digest("hex") };
+    await this.#insertBlob(file, () => Readable.from([data]));
     return file;
   }
 
-  /** @throws an error with code EINTEGRITY or EBADSIZE where the stream is not what `file` says. */
-  async #insertBlob(file: StoredFile, source: Readable): Promise<void> {
+  /**
+   * Nothing is read or written for a content that is here already: whoever reads it verifies it.
+   *
+   * @throws an error with code EINTEGRITY or EBADSIZE where the stream is not what `file` says.
+   */
+  async #insertBlob(file: StoredFile, open: () => Readable | Promise<Readable>): Promise<void> {
+    const key = `blob:${file.sha256}`;
     const options = { integrity: integrity(file.sha256), size: file.size, algorithms: SHA256 };
-    // cacache keeps a content that is already there, also a truncated one.
     const found = await cacache.get.hasContent(this.#directory, options.integrity);
-    if (found !== false && found.size !== file.size) await cacache.rm.content(this.#directory, options.integrity);
-    if (file.size === 0) {
-      source.destroy();
-      await cacache.put(this.#directory, `blob:${file.sha256}`, Buffer.alloc(0), options);
-      return;
+    if (found !== false) {
+      if (found.size === file.size && (await cacache.get.info(this.#directory, key)) !== null) return;
+      // cacache keeps a content that is already there, also a truncated one.
+      if (found.size !== file.size) await cacache.rm.content(this.#directory, options.integrity);
     }
-    const sink = cacache.put.stream(this.#directory, `blob:${file.sha256}`, options);
-    await pipeline(source, sink);
+    if (file.size === 0) await cacache.put(this.#directory, key, Buffer.alloc(0), options);
+    else await pipeline(await open(), cacache.put.stream(this.#directory, key, options));
   }
 
   async #insertEntry(key: StoreKey, entry: StoreEntry): Promise<void> {
