@@ -10,7 +10,6 @@ import {
   NotFolded,
   numel,
   settle,
-  stridesOf,
   transpose,
   type Value,
 } from "./value.js";
@@ -98,82 +97,176 @@ function power(base: number, exponent: number): number {
   return base ** exponent;
 }
 
-const UNARY: Readonly<Record<LayerAttributes["kUNARY"]["operation"], (x: number) => number>> = {
-  kEXP: Math.exp,
-  kLOG: Math.log,
-  kSQRT: Math.sqrt,
-  kRECIP: (x) => 1 / x,
-  kABS: Math.abs,
-  kNEG: (x) => -x,
-  kSIN: Math.sin,
-  kCOS: Math.cos,
-  kTAN: Math.tan,
-  kSINH: Math.sinh,
-  kCOSH: Math.cosh,
-  kASIN: Math.asin,
-  kACOS: Math.acos,
-  kATAN: Math.atan,
-  kASINH: Math.asinh,
-  kACOSH: Math.acosh,
-  kATANH: Math.atanh,
-  kCEIL: Math.ceil,
-  kFLOOR: Math.floor,
-  kERF: erf,
-  kNOT: (x) => (x === 0 ? 1 : 0),
-  kSIGN: Math.sign,
-  kROUND: roundHalfEven,
-  kISINF: (x) => (Math.abs(x) === Infinity ? 1 : 0),
-  kISNAN: (x) => (Number.isNaN(x) ? 1 : 0),
-};
-
 export function unary(operation: LayerAttributes["kUNARY"]["operation"], x: Value): Value {
-  return map(x, UNARY[operation], operation === "kISINF" || operation === "kISNAN" ? "kBOOL" : x.type);
-}
-
-function map(x: Value, f: (x: number) => number, type: DataType = x.type): Value {
+  const type = operation === "kISINF" || operation === "kISNAN" ? "kBOOL" : x.type;
   const out = allocate(type, x.data.length);
-  for (let i = 0; i < out.length; i++) out[i] = f(x.data[i] as number);
+  computeUnary(operation, x.data, out);
   return settle(type, x.dims, out);
 }
 
-export function activation({ activationType, alpha, beta }: LayerAttributes["kACTIVATION"], x: Value): Value {
-  return map(x, activationFunction(activationType, alpha, beta));
+/** A loop for each operation, as in {@link compute}: a function called for each element would box every number. */
+function computeUnary(operation: LayerAttributes["kUNARY"]["operation"], x: Data, out: Data): void {
+  const n = out.length;
+  switch (operation) {
+    case "kEXP":
+      for (let i = 0; i < n; i++) out[i] = Math.exp(x[i] as number);
+      return;
+    case "kLOG":
+      for (let i = 0; i < n; i++) out[i] = Math.log(x[i] as number);
+      return;
+    case "kSQRT":
+      for (let i = 0; i < n; i++) out[i] = Math.sqrt(x[i] as number);
+      return;
+    case "kRECIP":
+      for (let i = 0; i < n; i++) out[i] = 1 / (x[i] as number);
+      return;
+    case "kABS":
+      for (let i = 0; i < n; i++) out[i] = Math.abs(x[i] as number);
+      return;
+    case "kNEG":
+      for (let i = 0; i < n; i++) out[i] = -(x[i] as number);
+      return;
+    case "kSIN":
+      for (let i = 0; i < n; i++) out[i] = Math.sin(x[i] as number);
+      return;
+    case "kCOS":
+      for (let i = 0; i < n; i++) out[i] = Math.cos(x[i] as number);
+      return;
+    case "kTAN":
+      for (let i = 0; i < n; i++) out[i] = Math.tan(x[i] as number);
+      return;
+    case "kSINH":
+      for (let i = 0; i < n; i++) out[i] = Math.sinh(x[i] as number);
+      return;
+    case "kCOSH":
+      for (let i = 0; i < n; i++) out[i] = Math.cosh(x[i] as number);
+      return;
+    case "kASIN":
+      for (let i = 0; i < n; i++) out[i] = Math.asin(x[i] as number);
+      return;
+    case "kACOS":
+      for (let i = 0; i < n; i++) out[i] = Math.acos(x[i] as number);
+      return;
+    case "kATAN":
+      for (let i = 0; i < n; i++) out[i] = Math.atan(x[i] as number);
+      return;
+    case "kASINH":
+      for (let i = 0; i < n; i++) out[i] = Math.asinh(x[i] as number);
+      return;
+    case "kACOSH":
+      for (let i = 0; i < n; i++) out[i] = Math.acosh(x[i] as number);
+      return;
+    case "kATANH":
+      for (let i = 0; i < n; i++) out[i] = Math.atanh(x[i] as number);
+      return;
+    case "kCEIL":
+      for (let i = 0; i < n; i++) out[i] = Math.ceil(x[i] as number);
+      return;
+    case "kFLOOR":
+      for (let i = 0; i < n; i++) out[i] = Math.floor(x[i] as number);
+      return;
+    case "kERF":
+      for (let i = 0; i < n; i++) out[i] = erf(x[i] as number);
+      return;
+    case "kNOT":
+      for (let i = 0; i < n; i++) out[i] = x[i] === 0 ? 1 : 0;
+      return;
+    case "kSIGN":
+      for (let i = 0; i < n; i++) out[i] = Math.sign(x[i] as number);
+      return;
+    case "kROUND":
+      for (let i = 0; i < n; i++) out[i] = roundHalfEven(x[i] as number);
+      return;
+    case "kISINF":
+      for (let i = 0; i < n; i++) out[i] = Math.abs(x[i] as number) === Infinity ? 1 : 0;
+      return;
+    case "kISNAN":
+      for (let i = 0; i < n; i++) out[i] = Number.isNaN(x[i]) ? 1 : 0;
+      return;
+  }
 }
 
-function activationFunction(
+export function activation({ activationType, alpha, beta }: LayerAttributes["kACTIVATION"], x: Value): Value {
+  const out = allocate(x.type, x.data.length);
+  computeActivation(activationType, alpha, beta, x.data, out);
+  return settle(x.type, x.dims, out);
+}
+
+function computeActivation(
   type: LayerAttributes["kACTIVATION"]["activationType"],
   alpha: number,
   beta: number,
-): (x: number) => number {
+  data: Data,
+  out: Data,
+): void {
+  const n = out.length;
   switch (type) {
     case "kRELU":
-      return (x) => Math.max(x, 0);
+      for (let i = 0; i < n; i++) out[i] = Math.max(data[i] as number, 0);
+      return;
     case "kSIGMOID":
-      return (x) => 1 / (1 + Math.exp(-x));
+      for (let i = 0; i < n; i++) out[i] = 1 / (1 + Math.exp(-(data[i] as number)));
+      return;
     case "kTANH":
-      return Math.tanh;
+      for (let i = 0; i < n; i++) out[i] = Math.tanh(data[i] as number);
+      return;
     case "kLEAKY_RELU":
-      return (x) => (x < 0 ? alpha * x : x);
+      for (let i = 0; i < n; i++) {
+        const x = data[i] as number;
+        out[i] = x < 0 ? alpha * x : x;
+      }
+      return;
     case "kELU":
-      return (x) => (x < 0 ? alpha * Math.expm1(x) : x);
+      for (let i = 0; i < n; i++) {
+        const x = data[i] as number;
+        out[i] = x < 0 ? alpha * Math.expm1(x) : x;
+      }
+      return;
     case "kSELU":
-      return (x) => beta * (x < 0 ? alpha * Math.expm1(x) : x);
+      for (let i = 0; i < n; i++) {
+        const x = data[i] as number;
+        out[i] = beta * (x < 0 ? alpha * Math.expm1(x) : x);
+      }
+      return;
     case "kSOFTSIGN":
-      return (x) => x / (1 + Math.abs(x));
+      for (let i = 0; i < n; i++) {
+        const x = data[i] as number;
+        out[i] = x / (1 + Math.abs(x));
+      }
+      return;
     case "kSOFTPLUS":
-      return (x) => alpha * (Math.max(beta * x, 0) + Math.log1p(Math.exp(-Math.abs(beta * x))));
+      for (let i = 0; i < n; i++) {
+        const x = data[i] as number;
+        out[i] = alpha * (Math.max(beta * x, 0) + Math.log1p(Math.exp(-Math.abs(beta * x))));
+      }
+      return;
     case "kCLIP":
-      return (x) => Math.max(alpha, Math.min(beta, x));
+      for (let i = 0; i < n; i++) out[i] = Math.max(alpha, Math.min(beta, data[i] as number));
+      return;
     case "kHARD_SIGMOID":
-      return (x) => Math.max(0, Math.min(1, alpha * x + beta));
+      for (let i = 0; i < n; i++) out[i] = Math.max(0, Math.min(1, alpha * (data[i] as number) + beta));
+      return;
     case "kSCALED_TANH":
-      return (x) => alpha * Math.tanh(beta * x);
+      for (let i = 0; i < n; i++) out[i] = alpha * Math.tanh(beta * (data[i] as number));
+      return;
     case "kTHRESHOLDED_RELU":
-      return (x) => (x > alpha ? x : 0);
+      for (let i = 0; i < n; i++) {
+        const x = data[i] as number;
+        out[i] = x > alpha ? x : 0;
+      }
+      return;
     case "kGELU_ERF":
-      return (x) => 0.5 * x * (1 + erf(x * Math.SQRT1_2));
+      for (let i = 0; i < n; i++) {
+        const x = data[i] as number;
+        out[i] = 0.5 * x * (1 + erf(x * Math.SQRT1_2));
+      }
+      return;
     case "kGELU_TANH":
-      return (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+      for (let i = 0; i < n; i++) {
+        const x = data[i] as number;
+        out[i] = 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+      }
+      return;
   }
 }
 
@@ -330,40 +423,68 @@ export function normalization(a: LayerAttributes["kNORMALIZATION"], x: Value, sc
 }
 
 export function matrixMultiply({ op0, op1 }: LayerAttributes["kMATRIX_MULTIPLY"], x: Value, y: Value): Value {
-  const left = asMatrix(x, op0, "row");
-  const right = asMatrix(y, op1, "column");
-  const rank = left.dims.length;
-  const [m, k, n] = [left.dims[rank - 2] as number, left.dims[rank - 1] as number, right.dims[rank - 1] as number];
+  // Columns stand one after the other like rows, so that both factors are read in order.
+  const left = asRows(x, op0, op0 === "kTRANSPOSE");
+  const right = asRows(y, op1, op1 === "kNONE");
+  const [m, k, n] = [left.dims.at(-2) as number, left.dims.at(-1) as number, right.dims.at(-2) as number];
   const batch = left.dims.slice(0, -2).map((size, axis) => (size === 1 ? (right.dims[axis] as number) : size));
   if (numel(batch) * m * k * n > LIMIT * 8) throw new NotFolded();
-  const a = broadcastTo(left, [...batch, m, k]);
-  const perm = [...batch.keys(), rank - 1, rank - 2];
-  // Columns one after the other, so that both factors are read in order.
-  const b = broadcastTo(transpose(right, perm), [...batch, n, k]);
-  const out = allocate(x.type, numel(batch) * m * n);
-  for (let matrix = 0; matrix < numel(batch); matrix++) {
-    for (let i = 0; i < m; i++) {
-      const row = (matrix * m + i) * k;
-      for (let j = 0; j < n; j++) {
-        const column = (matrix * n + j) * k;
-        let sum = 0;
-        for (let p = 0; p < k; p++) sum += (a[row + p] as number) * (b[column + p] as number);
-        out[(matrix * m + i) * n + j] = sum;
-      }
+  const dims = [...batch, ...(op0 === "kVECTOR" ? [] : [m]), ...(op1 === "kVECTOR" ? [] : [n])];
+  const out = allocate(x.type, numel(dims));
+  if (right.data.length === n * k) multiply(left.data, right.data, out, n, k);
+  else {
+    const a = broadcastTo(left, [...batch, m, k]);
+    const b = broadcastTo(right, [...batch, n, k]);
+    for (let matrix = 0; matrix < numel(batch); matrix++) {
+      const part = (data: Data, length: number): Data => data.subarray(matrix * length, (matrix + 1) * length);
+      multiply(part(a, m * k), part(b, n * k), part(out, m * n), n, k);
     }
   }
-  const dims = [...batch, ...(op0 === "kVECTOR" ? [] : [m]), ...(op1 === "kVECTOR" ? [] : [n])];
   return settle(x.type, dims, out);
 }
 
-function asMatrix(x: Value, op: LayerAttributes["kMATRIX_MULTIPLY"]["op0"], vector: "row" | "column"): Value {
-  if (op === "kNONE") return x;
-  if (op === "kVECTOR") {
-    const length = x.dims.at(-1) as number;
-    return { ...x, dims: [...x.dims.slice(0, -1), ...(vector === "row" ? [1, length] : [length, 1])] };
+/**
+ * Rows of `a` times the `n` rows of `b`, all of length `k`. Four sums run at once: each addition waits for the one
+ * before it in its own sum only, and a number of `b` is read once for four products.
+ */
+function multiply(a: Data, b: Data, out: Data, n: number, k: number): void {
+  const m = n === 0 ? 0 : out.length / n;
+  let i = 0;
+  for (; i + 4 <= m; i += 4) {
+    const first = i * k;
+    const [second, third, fourth] = [first + k, first + 2 * k, first + 3 * k];
+    for (let j = 0; j < n; j++) {
+      let r = 0;
+      let s = 0;
+      let t = 0;
+      let u = 0;
+      for (let p = 0, at = j * k; p < k; p++, at++) {
+        const y = b[at] as number;
+        r += (a[first + p] as number) * y;
+        s += (a[second + p] as number) * y;
+        t += (a[third + p] as number) * y;
+        u += (a[fourth + p] as number) * y;
+      }
+      const to = i * n + j;
+      out[to] = r;
+      out[to + n] = s;
+      out[to + 2 * n] = t;
+      out[to + 3 * n] = u;
+    }
   }
-  const perm = stridesOf(x.dims).map((_, axis) => axis);
-  const rank = perm.length;
-  perm.splice(rank - 2, 2, rank - 1, rank - 2);
-  return transpose(x, perm);
+  for (; i < m; i++) {
+    for (let j = 0; j < n; j++) {
+      let sum = 0;
+      for (let p = 0; p < k; p++) sum += (a[i * k + p] as number) * (b[j * k + p] as number);
+      out[i * n + j] = sum;
+    }
+  }
+}
+
+/** Matrices with what is summed over last; a vector is the one row or column. */
+function asRows(x: Value, op: LayerAttributes["kMATRIX_MULTIPLY"]["op0"], turned: boolean): Value {
+  if (op === "kVECTOR") return { ...x, dims: [...x.dims.slice(0, -1), 1, x.dims.at(-1) as number] };
+  if (!turned) return x;
+  const axes = x.dims.map((_, axis) => axis);
+  return transpose(x, [...axes.slice(0, -2), axes.length - 1, axes.length - 2]);
 }
