@@ -1,12 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { count, formatBytes, formatDuration } from "../cli/format.js";
-import type { OutputComparison } from "../plan/job.js";
-import { HTML_REPORT_FILE } from "../runner/summary.js";
+import { engineSize, HTML_REPORT_FILE } from "../runner/summary.js";
 import { writeFileAtomic } from "../util/atomic-write.js";
 import { packageRoot } from "../util/native-addon.js";
 import { drawGraph } from "./graph-svg.js";
-import { Html, html } from "./html.js";
+import { breakable, Html, html } from "./html.js";
+import { renderGolden, renderPrecisions } from "./numbers.js";
 import type { SegmentReport, SupportReport } from "./report.js";
 import { type ReportedJob, type RunReport, readRunReport } from "./run-report.js";
 import { drawTimeline } from "./timeline-svg.js";
@@ -36,7 +36,7 @@ function renderPage({ run, jobs }: RunReport): Html {
   const counts = (["built", "restored", "fresh", "failed", "cancelled", "skipped"] as const)
     .filter((state) => summary[state] > 0)
     .map((state) => html`<li class="state ${state}"><b>${summary[state]}</b> ${state}</li>`);
-  const size = jobs.reduce((sum, job) => sum + (engineSize(job) ?? 0), 0);
+  const size = jobs.reduce((sum, job) => sum + (sizeOf(job) ?? 0), 0);
   const models = groupByModel(jobs);
   return html`<header>
 <h1>trtorch-build</h1>
@@ -48,6 +48,7 @@ ${renderTimeline(jobs)}
 <h2>Jobs</h2>
 ${renderJobs(jobs)}
 </section>
+${renderPrecisions(models)}
 ${renderGolden(jobs)}
 <section>
 <h2>Models</h2>
@@ -69,10 +70,10 @@ ${drawTimeline(bars)}
 }
 
 function renderJobs(jobs: readonly ReportedJob[]): Html {
-  const largest = Math.max(1, ...jobs.map((job) => engineSize(job) ?? 0));
+  const largest = Math.max(1, ...jobs.map((job) => sizeOf(job) ?? 0));
   const failedFirst = jobs.toSorted((a, b) => Number(stateOf(b) === "failed") - Number(stateOf(a) === "failed"));
   const rows = failedFirst.map((job) => {
-    const size = engineSize(job);
+    const size = sizeOf(job);
     const { error, span } = job.summary ?? {};
     const duration = job.summary?.durationMs ?? (span === undefined ? undefined : span.end - span.start);
     const library = job.result?.library ?? null;
@@ -92,30 +93,6 @@ ${error === undefined ? null : html`<tr class="error"><td colspan="6"><pre>${err
 </table></div>`;
 }
 
-function renderGolden(jobs: readonly ReportedJob[]): Html | null {
-  const rows = jobs.flatMap(({ id, result }) =>
-    (result?.comparison ?? []).map(
-      (comparison) => html`<tr>
-<th scope="row">${breakable(id)}</th><td>${comparison.output}</td>
-<td><span class="state ${comparison.passed ? "built" : "failed"}">${comparison.passed ? "within" : "beyond"}</span></td>
-<td class="number">${formatError(comparison.maxAbsError)}</td>
-<td class="number">${formatError(comparison.meanAbsError)}</td>
-<td class="number">${formatError(relativeError(comparison))}</td>
-<td class="number">${comparison.cosine.toFixed(6)}</td>
-</tr>
-`,
-    ),
-  );
-  if (rows.length === 0) return null;
-  return html`<section>
-<h2>Numbers against golden</h2>
-<div class="scroll"><table>
-<thead><tr><th>job</th><th>output</th><th>tolerance</th><th class="number">max error</th><th class="number">mean error</th><th class="number">max / (1 + max|ref|)</th><th class="number">cosine</th></tr></thead>
-<tbody>${rows}</tbody>
-</table></div>
-</section>`;
-}
-
 /** Jobs of a model read the same file: they share a section, and what differs between them (if anything) is shown for each. */
 function renderModel(name: string, jobs: readonly ReportedJob[], open: boolean): Html {
   const variants = new Map<string, { support: SupportReport; ids: string[] }>();
@@ -132,7 +109,7 @@ function renderModel(name: string, jobs: readonly ReportedJob[], open: boolean):
 ${renderSupport(support)}`,
   );
   const failed = jobs.some((job) => stateOf(job) === "failed");
-  const none = html`<p>There is no support report: ${failed ? "no job of it was built" : "the config's <code>emit</code> leaves it out"}.</p>`;
+  const none = html`<p>There is no support report: ${failed ? "no job of it was built" : html`the config's <code>emit</code> leaves it out`}.</p>`;
   return html`<details class="model"${open ? OPEN : null}>
 <summary><h3>${breakable(name)}</h3> <span>${count(jobs.length, "job")}</span></summary>
 ${reports.length === 0 ? none : reports}
@@ -219,23 +196,6 @@ function stateOf(job: ReportedJob): string {
   return job.summary?.status ?? (job.manifest === null ? "not built" : "kept");
 }
 
-/** Bytes of what is run: the engine, or the portable model where that is the result. */
-function engineSize({ manifest }: ReportedJob): number | null {
-  const artifacts = manifest?.artifacts ?? [];
-  const engine = artifacts.filter(({ kind }) => kind === "engine");
-  const files = engine.length > 0 ? engine : artifacts.filter(({ kind }) => kind === "onnx");
-  return files.length === 0 ? null : files.reduce((sum, { size }) => sum + size, 0);
-}
-
-function relativeError({ maxAbsError, maxAbsReference }: OutputComparison): number {
-  return maxAbsError / (1 + maxAbsReference);
-}
-
-function formatError(value: number): string {
-  return value === 0 ? "0" : value.toExponential(2);
-}
-
-/** Long names break where a person would break them. */
-function breakable(name: string): Html[] {
-  return name.split(/(?<=[/.:_+-])/).map((part) => html`${part}<wbr>`);
+function sizeOf({ manifest }: ReportedJob): number | null {
+  return manifest === null ? null : engineSize(manifest.artifacts);
 }

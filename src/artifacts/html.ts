@@ -28,3 +28,8 @@ function render(part: Part): string {
 function escapeText(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
+
+/** Long names break where a person would break them. */
+export function breakable(name: string): Html[] {
+  return name.split(/(?<=[/.:_+-])/).map((part) => html`${part}<wbr>`);
+}

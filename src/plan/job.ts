@@ -157,14 +157,28 @@ export interface ReportSummary {
   readonly unsupported: readonly string[];
 }
 
-/** One output against its golden value. */
+/** How many elements are off by less than a power of ten. */
+export interface ErrorBin {
+  /** 0: equal; null: all others, and those that are a number on one side only. */
+  readonly below: number | null;
+  readonly count: number;
+}
+
+/** One output beside its golden or fp32 value. Numbers are null where they are not finite, as JSON has them. */
 export interface OutputComparison {
   readonly output: string;
-  readonly maxAbsError: number;
-  readonly meanAbsError: number;
+  readonly dims: readonly number[];
+  readonly maxAbsError: number | null;
+  readonly meanAbsError: number | null;
   readonly maxAbsReference: number;
+  /** The largest error that passes. */
+  readonly allowed: number;
   /** 1 is the same direction. */
-  readonly cosine: number;
+  readonly cosine: number | null;
+  /** Elements that are NaN, here and in the reference. Those of one side only fail. */
+  readonly nan: number;
+  readonly referenceNan: number;
+  readonly histogram: readonly ErrorBin[];
   readonly passed: boolean;
 }
 

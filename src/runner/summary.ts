@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { ArtifactFile } from "../plan/job.js";
+import type { ArtifactFile, JobResult, OutputComparison, Precision } from "../plan/job.js";
 import type { PlannedJob } from "../plan/plan.js";
 import { isErrno, writeFileAtomic } from "../util/atomic-write.js";
 import { TrtorchError } from "../util/errors.js";
@@ -20,10 +20,16 @@ export interface SummaryFile {
 export interface SummaryJob {
   readonly id: string;
   readonly key: string;
+  readonly precision: Precision;
+  readonly target: string;
   readonly status: JobOutcome["status"];
   /** Milliseconds, of the build that made the artifacts where this run made none; undefined where none is known. */
   readonly durationMs?: number;
   readonly error?: { readonly code: string; readonly message: string };
+  /** Bytes of what is run: the engines, or the portable model where that is the result. */
+  readonly engineSize?: number;
+  /** Each output beside its golden value, also where that is why the job failed. */
+  readonly comparison?: readonly OutputComparison[];
   /** Where and when a worker was at it, where one was. */
   readonly span?: JobSpan;
 }
@@ -69,16 +75,30 @@ export function makeSummary(
     const recorded = freshness.fresh ? freshness.record.durationMs : undefined;
     const durationMs = outcome.status === "built" ? outcome.durationMs : recorded;
     const span = spans.get(job.id);
+    const result = "result" in outcome ? outcome.result : null;
+    const size = result === null ? null : engineSize(result.artifacts);
+    const comparison = outcome.status === "failed" ? outcome.error.comparison : result?.comparison;
     return {
       id: job.id,
       key: job.key,
+      precision: job.precision,
+      target: job.target.name,
       status: outcome.status,
       ...(durationMs !== undefined && { durationMs: Math.round(durationMs) }),
       ...(outcome.status === "failed" && { error: { code: outcome.error.code, message: outcome.error.message } }),
+      ...(size !== null && { engineSize: size }),
+      ...(comparison != null && { comparison }),
       ...(span !== undefined && { span }),
     };
   });
   return { version: 1, shard, summary, plan: plan.map(({ job }) => job.id), jobs };
+}
+
+/** Bytes of what is run; null where neither an engine nor a portable model was kept. */
+export function engineSize(artifacts: JobResult["artifacts"]): number | null {
+  const engines = artifacts.filter(({ kind }) => kind === "engine");
+  const files = engines.length > 0 ? engines : artifacts.filter(({ kind }) => kind === "onnx");
+  return files.length === 0 ? null : files.reduce((sum, { size }) => sum + size, 0);
 }
 
 /** Everything of the plan that the output folder holds now, built in this run or before. */

@@ -15,6 +15,7 @@ import { Store, type StoreKey } from "../runner/store.js";
 import { mergeTimingCache, readTimingCache, timingCachePath } from "../runner/timing-cache.js";
 import { publishDirectory, stageDirectory } from "../util/atomic-write.js";
 import { TrtorchError } from "../util/errors.js";
+import { GoldenMismatch } from "./comparison.js";
 import { type ConvertedModel, capabilitiesOf, convertWithFallback, type PartitionedModel } from "./convert-model.js";
 import { loadRegistry } from "./custom-converters.js";
 import { compareWithGolden } from "./golden.js";
@@ -142,8 +143,7 @@ class JobRun {
       this.#context.emit({ type: "warning", message, hint });
       return null;
     }
-    const failed = comparison.find((output) => !output.passed);
-    if (failed !== undefined) throw goldenMismatch(this.#job, failed);
+    if (comparison.some((output) => !output.passed)) throw new GoldenMismatch(this.#job, comparison);
     return comparison;
   }
 
@@ -337,19 +337,4 @@ async function chooseFlavour(): Promise<"trt10" | "trt11"> {
       throw first;
     }
   }
-}
-
-function goldenMismatch(job: Job, output: OutputComparison): TrtorchError {
-  const { rtol, atol } = job.tolerance;
-  const limit = atol + rtol * (1 + output.maxAbsReference);
-  return new TrtorchError(
-    "mismatch",
-    `${output.output} differs from ${job.golden} by ${output.maxAbsError.toPrecision(3)}, allowed is ${limit.toPrecision(3)}`,
-    {
-      hint:
-        job.precision === "fp32"
-          ? "Check that the golden file was recorded with this model file, in eval mode."
-          : `Raise tolerance: for ${job.precision}, or name operators that must stay fp32 in builder.fp32_ops.`,
-    },
-  );
 }

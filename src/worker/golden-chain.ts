@@ -9,7 +9,8 @@ import { producerOf } from "../partition/segments.js";
 import type { ExecutionTrace } from "../partition/trace.js";
 import type { OutputComparison, Tolerance } from "../plan/job.js";
 import { readNpz } from "../util/npz.js";
-import { compare, entry } from "./golden.js";
+import { compare } from "./comparison.js";
+import { entry } from "./golden.js";
 
 /**
  * Runs a partition's segments one after the other on the CPU with recorded inputs, and compares what they give in the end. Torch's

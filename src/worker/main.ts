@@ -1,5 +1,6 @@
 import type { JobEvent } from "../plan/job.js";
 import { TrtorchError } from "../util/errors.js";
+import { GoldenMismatch } from "./comparison.js";
 import type { CompileJob, JobError, RunnerMessage, WorkerMessage } from "./protocol.js";
 
 // The process of a worker: takes jobs from the runner over IPC, one after the other, until the channel closes.
@@ -56,6 +57,7 @@ function describe(error: unknown, cancelled: boolean): JobError {
       message: error.message,
       ...(error.hint !== undefined && { hint: error.hint }),
       ...(error.location !== undefined && { location: error.location }),
+      ...(error instanceof GoldenMismatch && { comparison: error.comparison }),
       ...(error.code === "internal" && error.stack !== undefined && { stack: error.stack }),
     };
   }

@@ -1,5 +1,5 @@
 import type { Device } from "../plan/device.js";
-import type { Job, JobEvent, JobResult, LogLevel } from "../plan/job.js";
+import type { Job, JobEvent, JobResult, LogLevel, OutputComparison } from "../plan/job.js";
 import type { ErrorCode, SourceLocation } from "../util/errors.js";
 
 /**
@@ -27,6 +27,8 @@ export interface JobError {
   readonly message: string;
   readonly hint?: string;
   readonly location?: SourceLocation;
+  /** Of a `mismatch` with the golden file: all outputs. */
+  readonly comparison?: readonly OutputComparison[];
   /** Only for `internal` errors, which are our bugs: it goes to the job's log, not to the terminal. */
   readonly stack?: string;
 }

@@ -11,6 +11,10 @@ import type { SupportReport } from "../../src/artifacts/report.js";
 import type { ReportedJob, RunReport } from "../../src/artifacts/run-report.js";
 import { converter, Registry } from "../../src/conversion/registry.js";
 import { parseIR } from "../../src/ir/parser.js";
+import { Tensor } from "../../src/ir/tensor.js";
+import type { OutputComparison } from "../../src/plan/job.js";
+import type { SummaryJob } from "../../src/runner/summary.js";
+import { compare } from "../../src/worker/comparison.js";
 import { project, trtorch } from "../cli/project.js";
 
 const REGISTRY = new Registry().register(
@@ -111,6 +115,11 @@ t.test("boxes of a row do not overlap, edges lead down", async (t) => {
   t.ok(rects.every(([x, y, w, h]) => x >= 0 && x + w <= Number(width) && y + h <= Number(height)));
 });
 
+function compared(numbers: number[]): OutputComparison {
+  const of = (values: number[]) => Tensor.of("float64", [3], values);
+  return compare("output_0", of(numbers), of([3, 1, 3]), { rtol: 1e-2, atol: 0 });
+}
+
 /** Eight GPUs, three dozen jobs, long names, failures, a wide graph. */
 function bigRun(): RunReport {
   const support: SupportReport = {
@@ -149,6 +158,8 @@ function bigRun(): RunReport {
       summary: {
         id,
         key: "k",
+        precision: index % 2 === 0 ? "fp16" : "fp32",
+        target: "device",
         status: failed ? "failed" : "built",
         span: { slot: `gpu ${index % 8} NVIDIA H200 NVL`, start, end: start + 20_000 + 1000 * index },
         ...(failed && { error: { code: "library", message: `no tactic for ${"layer ".repeat(30)}` } }),
@@ -171,16 +182,7 @@ function bigRun(): RunReport {
             networkKey: "n",
             engineReused: false,
             summary: { operators: 1, layers: 2, parameters: 3, unsupported: [] },
-            comparison: [
-              {
-                output: "output_0",
-                maxAbsError: 1e-3,
-                meanAbsError: 1e-4,
-                maxAbsReference: 3,
-                cosine: 1,
-                passed: true,
-              },
-            ],
+            comparison: [compared([3, 1, 2.999])],
             durations: { load: 500, lower: 1000, convert: 500, build: 15_000, write: 100 },
             library: { name: "TensorRT", version: "10.6.0" },
           },
@@ -203,6 +205,69 @@ t.test("a page on its own: no script, nothing from elsewhere, what came in is te
   t.equal([...page.matchAll(/<details class="model"/g)].length, 6);
   t.match(page, "TensorRT 10.6.0");
 });
+
+t.test("precisions side by side; a job that failed its golden check shows its numbers", async (t) => {
+  const run = bigRun();
+  const [first, second] = run.jobs as [ReportedJob, ReportedJob];
+  const reported = (id: string, job: ReportedJob, changes: Partial<SummaryJob>): ReportedJob => ({
+    ...job,
+    id,
+    model: "m",
+    summary: { ...(job.summary as SummaryJob), ...changes },
+  });
+  const half = reported("m/fp16-device", second, {
+    precision: "fp16",
+    status: "failed",
+    error: { code: "mismatch", message: "output_0 differs" },
+    comparison: [compared([3, 1, Number.NaN])],
+  });
+  const quantized: SupportReport = { ...(first.support as SupportReport), layers: { kQUANTIZE: 1 } };
+  const page = await renderHtmlReport({
+    ...run,
+    jobs: [
+      reported("m/fp32-device", first, { precision: "fp32" }),
+      { ...half, manifest: null, result: null, support: null },
+      { ...reported("q/fp16-device", first, { precision: "fp16" }), model: "q", support: quantized },
+    ],
+  });
+  const [precisions = "", golden = ""] = ["Precisions", "Numbers against golden"].map((title) =>
+    sectionOf(page, title),
+  );
+  t.same(rowsOf(precisions).slice(1), [
+    ["m", "fp32", "device", "1.0 MB", "within", "1.00e-3", "4.00e-2", "3.33e-4", "1.000000"],
+    ["fp16", "device", "", "beyond", "not finite", "4.00e-2", "not finite", "not finite"],
+    ["q", "fp16, int8", "device", "1.0 MB", "within", "1.00e-3", "4.00e-2", "3.33e-4", "1.000000"],
+  ]);
+  const [, , failed] = rowsOf(golden);
+  t.same(failed?.slice(0, 8), [
+    "m/fp16-device",
+    "output_0",
+    "beyond",
+    "not finite",
+    "4.00e-2",
+    "not finite",
+    "not finite",
+    "1, not 0",
+  ]);
+  t.match(golden, /<title>equal: 2<\/title><rect class="within"/);
+  t.match(golden, /<title>10 and more: 1<\/title><rect class="beyond"/);
+});
+
+function sectionOf(page: string, title: string): string {
+  return page.split("<section>").find((section) => section.includes(`<h2>${title}</h2>`)) ?? "";
+}
+
+/** The texts of a table's cells. */
+function rowsOf(section: string): string[][] {
+  return section
+    .split("<tr>")
+    .slice(1)
+    .map((row) =>
+      [...row.matchAll(/<t[hd][^>]*>(.*?)<\/t[hd]>/gs)].map(([, cell]) =>
+        (cell as string).replace(/<[^>]*>/g, "").trim(),
+      ),
+    );
+}
 
 t.test(
   "report.html comes with a run, stays as it is with one that had nothing to do, and can be made again",
@@ -272,7 +337,7 @@ t.test("in a browser without JavaScript, at two widths: all is there, nothing st
   for (const [index, { width, content, text, svgs }] of found.entries()) {
     t.ok(width > (widths[index] as number) - 20, `a page ${width} wide`);
     t.ok(content <= width, `content is ${content} wide`);
-    t.equal(svgs, 8 + 6, "a row a GPU, a graph a model");
+    t.equal(svgs, 8 + 6 + 31, "a row a GPU, a graph a model, a histogram an output");
     for (const part of [
       "Timeline",
       "Numbers against golden",

@@ -7,8 +7,10 @@ import { JsonReporter } from "../../src/cli/reporters/json.js";
 import { JunitReporter } from "../../src/cli/reporters/junit.js";
 import { PlainReporter } from "../../src/cli/reporters/plain.js";
 import { TtyReporter } from "../../src/cli/reporters/tty.js";
+import { Tensor } from "../../src/ir/tensor.js";
 import type { JobResult } from "../../src/plan/job.js";
 import type { RunEvent } from "../../src/runner/event.js";
+import { compare } from "../../src/worker/comparison.js";
 import { RESULT } from "../runner/fixtures.js";
 
 const BUILT: JobResult = {
@@ -17,7 +19,9 @@ const BUILT: JobResult = {
     { kind: "engine", path: "model.engine", size: 1_234_567, sha256: "a".repeat(64) },
     { kind: "report", path: "report.json", size: 1000, sha256: "b".repeat(64) },
   ],
-  comparison: [{ output: "y", maxAbsError: 2.5e-7, meanAbsError: 1e-8, maxAbsReference: 1, cosine: 1, passed: true }],
+  comparison: [
+    compare("y", Tensor.of("float64", [1], [1.00000025]), Tensor.of("float64", [1], [1]), { rtol: 1, atol: 0 }),
+  ],
 };
 
 /** One run in which everything happens. */

@@ -6,7 +6,8 @@ import { type InputDeclaration, load, readNpz, Tensor } from "../../src/index.js
 import type { Network } from "../../src/network/network.js";
 import { toDims } from "../../src/network/symbolic.js";
 import type { Precision } from "../../src/plan/job.js";
-import { compare, entry } from "../../src/worker/golden.js";
+import { compare } from "../../src/worker/comparison.js";
+import { entry } from "../../src/worker/golden.js";
 
 // The example models: their numbers on the CPU reference against those that PyTorch recorded, and the type and dims of
 // every tensor against what TensorRT-RTX answers for the same network.

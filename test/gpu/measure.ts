@@ -6,7 +6,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadEngine } from "../../src/backends/tensorrt/engine.js";
 import type { Tensor } from "../../src/ir/tensor.js";
-import { compare } from "../../src/worker/golden.js";
+import { compare } from "../../src/worker/comparison.js";
 import { BATCHES, jobName, PRECISIONS, readModel } from "./models.js";
 
 const ROUNDS = 5;
@@ -72,7 +72,7 @@ async function measure(name: string, batch: number, precision: (typeof PRECISION
   await theirs?.dispose();
   return {
     ...nothing,
-    maxError: Math.max(...comparisons.map(({ maxAbsError }) => maxAbsError)),
+    maxError: Math.max(...comparisons.map(({ maxAbsError }) => maxAbsError ?? Number.POSITIVE_INFINITY)),
     verified: comparisons.every(({ passed }) => passed),
     ours: median(times[0] as number[]),
     onnx: theirs === null ? null : median(times[1] as number[]),

@@ -2,10 +2,9 @@ import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import type { Tensor } from "../../ir/tensor.js";
-import { PRECISIONS, type Precision, type Tolerance } from "../../plan/job.js";
+import { type ErrorBin, type OutputComparison, PRECISIONS, type Precision, type Tolerance } from "../../plan/job.js";
 import { TrtorchError } from "../../util/errors.js";
 import type { Executable, Tensors } from "../../worker/executable.js";
-import type { ErrorBin, OutputVerification } from "../../worker/verification.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
 import {
   addExecutableOptions,
@@ -66,10 +65,10 @@ async function verify(target: string, options: VerifyOptions, context: CliContex
       golden === null
         ? await referenceOutputs(options.model ?? target, options, inputs, executable, context)
         : await recordedTensors(golden, executable.outputs, "out");
-    const { verifyOutput } = await import("../../worker/verification.js");
+    const { compare } = await import("../../worker/comparison.js");
     const limits = await chooseTolerance(resolve(context.cwd, target), options);
     const outputs = executable.outputs.map((name, i) =>
-      verifyOutput(name, actual[name] as Tensor, expected[i] as Tensor, limits),
+      compare(name, actual[name] as Tensor, expected[i] as Tensor, limits),
     );
     const passed = outputs.every((output) => output.passed);
     const reference = golden?.file ?? `${options.model ?? target} in fp32 on the CPU`;
@@ -163,10 +162,10 @@ async function manifestPrecision(folder: string): Promise<Precision | undefined>
   return PRECISIONS.find((precision) => precision === manifest?.precision);
 }
 
-function describeOutput(output: OutputVerification): string[] {
+function describeOutput(output: OutputComparison): string[] {
   const { output: name, dims, maxAbsError, meanAbsError, allowed, cosine, nan, referenceNan, histogram } = output;
   const lines = [
-    `  ${name} [${dims.join(", ")}]: max error ${short(maxAbsError)} (allowed ${short(allowed)}), mean ${short(meanAbsError)}, cosine ${cosine.toFixed(6)}, ${nan === 0 ? "no" : nan} NaN`,
+    `  ${name} [${dims.join(", ")}]: max error ${short(maxAbsError)} (allowed ${short(allowed)}), mean ${short(meanAbsError)}, cosine ${cosine?.toFixed(6) ?? "not finite"}, ${nan === 0 ? "no" : nan} NaN`,
   ];
   if (referenceNan !== nan) lines.push(`    the reference has ${referenceNan} NaN`);
   const first = histogram.findIndex(({ count }) => count > 0);
@@ -186,6 +185,7 @@ function binName({ below }: ErrorBin): string {
   return below === 0 ? "equal" : `< ${below.toExponential(0)}`;
 }
 
-function short(value: number): string {
+function short(value: number | null): string {
+  if (value === null) return "not finite";
   return value !== 0 && value < 1e-3 ? value.toExponential(2) : value.toPrecision(3);
 }

@@ -57,7 +57,7 @@ export function describeFailure(outcome: Extract<JobOutcome, { status: "failed" 
 function describeResult(result: JobResult): string {
   const engine = result.artifacts.find((artifact) => artifact.kind === "engine" || artifact.kind === "onnx");
   const size = engine === undefined ? "" : `, ${engine.kind} ${formatBytes(engine.size)}`;
-  const worst = Math.max(...(result.comparison ?? []).map((output) => output.maxAbsError));
+  const worst = Math.max(...(result.comparison ?? []).map((output) => output.maxAbsError ?? Number.POSITIVE_INFINITY));
   const error = Number.isFinite(worst) ? `, max error ${worst.toExponential(1)}` : "";
   const reused = result.engineReused ? ", engine shared" : "";
   return `${size}${error}${reused}`;

@@ -1,0 +1,98 @@
+import { formatBytes } from "../cli/format.js";
+import type { OutputComparison } from "../plan/job.js";
+import { engineSize } from "../runner/summary.js";
+import { drawHistogram } from "./histogram-svg.js";
+import { breakable, type Html, html } from "./html.js";
+import type { ReportedJob } from "./run-report.js";
+
+/** What each precision of a model costs and how far off it is; null where no model has more than one. */
+export function renderPrecisions(models: readonly (readonly [string, readonly ReportedJob[]])[]): Html | null {
+  const several = models.filter(([, jobs]) => new Set(jobs.map(precisionOf)).size > 1 || jobs.some(isQuantized));
+  if (several.length === 0) return null;
+  const rows = several.flatMap(([model, jobs]) =>
+    jobs.map((job, i) => {
+      const worst = worstOf(job);
+      const size = job.manifest === null ? null : engineSize(job.manifest.artifacts);
+      const name = i > 0 ? null : html`<th scope="rowgroup" rowspan="${jobs.length}">${breakable(model)}</th>`;
+      return html`<tr>
+${name}<td>${precisionOf(job)}</td><td>${job.summary?.target ?? job.manifest?.target ?? null}</td>
+<td class="number">${size === null ? null : formatBytes(size)}</td>
+<td>${worst === null ? null : verdict(worst)}</td>
+<td class="number">${worst === null ? null : formatError(worst.maxAbsError)}</td>
+<td class="number">${worst === null ? null : formatError(worst.allowed)}</td>
+<td class="number">${worst === null ? null : formatError(worst.meanAbsError)}</td>
+<td class="number">${worst === null ? null : formatCosine(worst.cosine)}</td>
+</tr>
+`;
+    }),
+  );
+  return html`<section>
+<h2>Precisions</h2>
+<div class="scroll"><table>
+<thead><tr><th>model</th><th>precision</th><th>target</th><th class="number">engine</th><th>tolerance</th><th class="number">max error</th><th class="number">allowed</th><th class="number">mean error</th><th class="number">cosine</th></tr></thead>
+<tbody>${rows}</tbody>
+</table></div>
+<p class="legend">Errors are those of the worst output, beside the model's golden file. <code>trtorch-build precision</code> measures beside fp32 where there is none, and finds the operators to keep in fp32.</p>
+</section>`;
+}
+
+/** Each output beside its golden value, also of the jobs that failed for it. */
+export function renderGolden(jobs: readonly ReportedJob[]): Html | null {
+  const rows = jobs.flatMap((job) =>
+    comparisonOf(job).map(
+      (output) => html`<tr>
+<th scope="row">${breakable(job.id)}</th><td>${output.output}</td>
+<td>${verdict(output)}</td>
+<td class="number">${formatError(output.maxAbsError)}</td>
+<td class="number">${formatError(output.allowed)}</td>
+<td class="number">${formatError(output.meanAbsError)}</td>
+<td class="number">${formatCosine(output.cosine)}</td>
+<td class="number">${output.nan === output.referenceNan ? output.nan : `${output.nan}, not ${output.referenceNan}`}</td>
+<td>${drawHistogram(output)}</td>
+</tr>
+`,
+    ),
+  );
+  if (rows.length === 0) return null;
+  return html`<section>
+<h2>Numbers against golden</h2>
+<div class="scroll"><table>
+<thead><tr><th>job</th><th>output</th><th>tolerance</th><th class="number">max error</th><th class="number">allowed</th><th class="number">mean error</th><th class="number">cosine</th><th class="number">NaN</th><th>errors, 0 to 10</th></tr></thead>
+<tbody>${rows}</tbody>
+</table></div>
+</section>`;
+}
+
+function verdict({ passed }: OutputComparison): Html {
+  return html`<span class="state ${passed ? "built" : "failed"}">${passed ? "within" : "beyond"}</span>`;
+}
+
+function comparisonOf({ summary, result }: ReportedJob): readonly OutputComparison[] {
+  return summary?.comparison ?? result?.comparison ?? [];
+}
+
+/** The output that is the furthest beyond what is allowed, or the nearest to it. */
+function worstOf(job: ReportedJob): OutputComparison | null {
+  const share = ({ maxAbsError, allowed }: OutputComparison) =>
+    maxAbsError === 0 ? 0 : (maxAbsError ?? Number.POSITIVE_INFINITY) / allowed;
+  return comparisonOf(job).toSorted((a, b) => share(b) - share(a))[0] ?? null;
+}
+
+function precisionOf(job: ReportedJob): string {
+  const precision = job.summary?.precision ?? job.manifest?.precision ?? "";
+  return isQuantized(job) ? `${precision}, int8` : precision;
+}
+
+/** int8 comes from the model itself: from quantization that it holds. */
+function isQuantized({ support }: ReportedJob): boolean {
+  return support?.layers.kQUANTIZE !== undefined;
+}
+
+function formatError(value: number | null): string {
+  if (value === null) return "not finite";
+  return value === 0 ? "0" : value.toExponential(2);
+}
+
+function formatCosine(value: number | null): string {
+  return value?.toFixed(6) ?? "not finite";
+}

@@ -1,0 +1,85 @@
+import type { Tensor } from "../ir/tensor.js";
+import type { Job, OutputComparison, Tolerance } from "../plan/job.js";
+import { TrtorchError } from "../util/errors.js";
+
+/**
+ * An output beside its reference: `max|error| <= atol + rtol * (1 + max|ref|)` passes; a NaN on one side only fails.
+ *
+ * @throws TrtorchError `mismatch` where their dims differ
+ */
+export function compare(name: string, actual: Tensor, expected: Tensor, tolerance: Tolerance): OutputComparison {
+  const [a, b] = [actual.toNumbers(), expected.toNumbers()];
+  if (actual.sizes.join() !== expected.sizes.join()) {
+    throw new TrtorchError(
+      "mismatch",
+      `${name} is [${actual.sizes.join(", ")}], recorded is [${expected.sizes.join(", ")}]`,
+    );
+  }
+  const counts = new Array<number>(BOUNDS.length + 1).fill(0);
+  let [maxAbsError, sum, maxAbsReference, nan, referenceNan] = [0, 0, 0, 0, 0];
+  let [dot, aa, bb] = [0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    const x = a[i] as number;
+    const y = b[i] as number;
+    if (Number.isNaN(x)) nan++;
+    if (Number.isNaN(y)) referenceNan++;
+    else if (Number.isFinite(y)) maxAbsReference = Math.max(maxAbsReference, Math.abs(y));
+    const difference = Object.is(x, y) || x === y ? 0 : Math.abs(x - y);
+    const error = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
+    maxAbsError = Math.max(maxAbsError, error);
+    sum += error;
+    const bin = binOf(error);
+    counts[bin] = (counts[bin] as number) + 1;
+    dot += x * y;
+    aa += x * x;
+    bb += y * y;
+  }
+  const norms = Math.sqrt(aa) * Math.sqrt(bb);
+  const allowed = tolerance.atol + tolerance.rtol * (1 + maxAbsReference);
+  return {
+    output: name,
+    dims: actual.sizes,
+    maxAbsError: finite(maxAbsError),
+    meanAbsError: finite(a.length === 0 ? 0 : sum / a.length),
+    maxAbsReference,
+    allowed,
+    cosine: finite(norms === 0 ? Number(aa === bb) : dot / norms),
+    nan,
+    referenceNan,
+    histogram: counts.map((count, i) => ({ below: BOUNDS[i] ?? null, count })),
+    passed: maxAbsError <= allowed,
+  };
+}
+
+/** Outputs beyond the tolerance. All of the comparison is kept: it says how far off each output is. */
+export class GoldenMismatch extends TrtorchError {
+  override readonly name = "GoldenMismatch";
+  readonly comparison: readonly OutputComparison[];
+
+  constructor(job: Pick<Job, "golden" | "precision">, comparison: readonly OutputComparison[]) {
+    const { output, maxAbsError, allowed } = comparison.find(({ passed }) => !passed) as OutputComparison;
+    const how =
+      maxAbsError === null
+        ? `has other NaNs or infinities than ${job.golden}`
+        : `differs from ${job.golden} by ${maxAbsError.toPrecision(3)}, allowed is ${allowed.toPrecision(3)}`;
+    super("mismatch", `${output} ${how}`, {
+      hint:
+        job.precision === "fp32"
+          ? "Check that the golden file was recorded with this model file, in eval mode."
+          : `Raise tolerance: for ${job.precision}, or keep operators in fp32: \`trtorch-build precision\` finds fp32_ops.`,
+    });
+    this.comparison = comparison;
+  }
+}
+
+const BOUNDS = [0, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10];
+
+function binOf(error: number): number {
+  if (error === 0) return 0;
+  const bin = BOUNDS.findIndex((bound) => error < bound);
+  return bin < 0 ? BOUNDS.length : bin;
+}
+
+function finite(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}
