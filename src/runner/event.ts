@@ -26,7 +26,7 @@ export type JobOutcome =
       readonly log: string | null;
     }
   | { readonly status: "cancelled"; readonly durationMs: number }
-  /** Not started because another job had failed. */
+  /** Not started, or stopped before it had a device, because another job had failed. */
   | { readonly status: "skipped"; readonly reason: string };
 
 export interface RunSummary {
@@ -51,8 +51,10 @@ export type RunEvent =
   /** Another run holds the output folder; this one waits. */
   | { readonly type: "lock-wait"; readonly owner: string }
   | { readonly type: "job-start"; readonly id: string; readonly slot: string; readonly attempt: number }
-  /** A job cannot start yet. */
+  /** A job cannot go on yet: another one has its GPU, or memory there is short. */
   | { readonly type: "job-wait"; readonly id: string; readonly reason: string }
+  /** A job has the GPU of its slot to itself. */
+  | { readonly type: "job-device"; readonly id: string; readonly slot: string }
   | { readonly type: "job-event"; readonly id: string; readonly event: JobEvent }
   /** An attempt failed and another follows. */
   | { readonly type: "job-retry"; readonly id: string; readonly attempt: number; readonly error: JobError }

@@ -32,6 +32,9 @@ export class JobLogs {
       case "job-wait":
         this.#write(event.id, `waits: ${event.reason}`);
         return;
+      case "job-device":
+        this.#write(event.id, `has ${event.slot} to itself`);
+        return;
       case "job-event":
         this.#event(event.id, event.event);
         return;

@@ -117,6 +117,7 @@ export class Run {
       emit({ type: "job-end", id: planned.job.id, outcome });
     };
     const spans = new Map<string, JobSpan>();
+    const gpus = new Set(slots.filter(({ device }) => device !== null).map(({ label }) => label));
     const stale: PlannedJob[] = [];
     for (const planned of selected) {
       const { freshness } = planned;
@@ -131,7 +132,7 @@ export class Run {
       );
       const tee = (event: RunEvent) => {
         logs.handle(event);
-        noteSpan(spans, event, performance.now() - started);
+        noteSpan(spans, event, performance.now() - started, gpus);
         emit(event);
       };
       const work = new Work(this.#options, tee);
@@ -176,11 +177,13 @@ export class Run {
   }
 }
 
-function noteSpan(spans: Map<string, JobSpan>, event: RunEvent, now: number): void {
-  if (event.type !== "job-start" && event.type !== "job-end") return;
+/** A span begins where the job takes its slot: a GPU's is another job's until then, a core's is its own from the start. */
+function noteSpan(spans: Map<string, JobSpan>, event: RunEvent, now: number, gpus: ReadonlySet<string>): void {
+  if (event.type !== "job-start" && event.type !== "job-device" && event.type !== "job-end") return;
+  if (event.type === "job-start" && gpus.has(event.slot)) return;
   const before = spans.get(event.id);
   const time = Math.round(now);
-  if (event.type === "job-start") spans.set(event.id, { slot: event.slot, start: before?.start ?? time, end: time });
+  if (event.type !== "job-end") spans.set(event.id, { slot: event.slot, start: before?.start ?? time, end: time });
   else if (before !== undefined) spans.set(event.id, { ...before, end: time });
 }
 

@@ -4,10 +4,12 @@ import { type Device, type DeviceDiscovery, deviceKind } from "../plan/device.js
 import type { PlannedJob } from "../plan/plan.js";
 import type { ErrorCode } from "../util/errors.js";
 import type { JobError } from "../worker/protocol.js";
+import { DeviceLease } from "./device-lease.js";
 import type { JobOutcome, RunEvent } from "./event.js";
+import { Stopwatch } from "./stopwatch.js";
 import type { AttemptOutcome, StartWorker, Worker } from "./worker-process.js";
 
-/** A place where one job runs at a time. */
+/** A place where jobs run: a core, where one does, or a GPU, where one builds while the next is made ready. */
 export interface Slot {
   /** `cpu 1`, or the GPU's name with its index. */
   readonly label: string;
@@ -47,17 +49,36 @@ export function makeSlots(concurrency: number, devices: readonly Device[]): Slot
   return [...cpu, ...devices.map((device, index): Slot => ({ label: `gpu ${index} ${device.name}`, device }))];
 }
 
+/** A slot, and who is at it. */
+interface Seat {
+  readonly slot: Slot;
+  /** Jobs at once. */
+  readonly capacity: number;
+  readonly lease: DeviceLease;
+  readonly jobs: Set<PlannedJob>;
+  /** Workers without a job. */
+  readonly idle: Worker[];
+}
+
+/** Why a worker was asked to stop. */
+type Stop = "cancelled" | "timeout" | "skipped" | "memory";
+
+interface Running {
+  /** True while the job waits for its GPU. */
+  waiting: boolean;
+  readonly stop: (why: Stop) => void;
+}
+
 /**
- * Runs jobs on slots: longest first, one at a time on a slot, each in a worker process that lives on for the slot's next job.
+ * Runs jobs on slots, longest first, each in a worker process that lives on for the slot's next job. A core has one job at a time.
+ * A GPU has up to two, of which one builds: the other one reads and converts its model meanwhile, and then waits for the GPU.
  * Every job ends exactly once, whatever its worker does.
  */
 export class Scheduler {
   readonly #options: SchedulerOptions;
-  /** Jobs not started, longest first, by the kind of slot that they need. */
-  readonly #queues = new Map<string, PlannedJob[]>();
   readonly #outcomes = new Map<string, JobOutcome>();
-  readonly #workers = new Map<Slot, Worker>();
-  readonly #running = new Map<Slot, { cancel: (why: "cancelled" | "timeout") => void }>();
+  readonly #workers = new Set<Worker>();
+  readonly #running = new Set<Running>();
   /** Why nothing new starts; null while it does. */
   #stopped: { status: "cancelled" } | { status: "skipped"; reason: string } | null = null;
   readonly #wakeUp = new AbortController();
@@ -68,71 +89,90 @@ export class Scheduler {
 
   /** Resolves when every job has ended and every worker is gone. */
   async run(jobs: readonly PlannedJob[]): Promise<ReadonlyMap<string, JobOutcome>> {
-    const kinds = new Set(this.#options.slots.map(kindOf));
+    const seats = new Map<string, Seat[]>();
+    for (const slot of this.#options.slots) {
+      const capacity = slot.device === null ? 1 : 2;
+      const seat: Seat = { slot, capacity, lease: new DeviceLease(), jobs: new Set(), idle: [] };
+      seats.set(kindOf(slot), [...(seats.get(kindOf(slot)) ?? []), seat]);
+    }
+    /** Jobs, longest first, by the kind of slot that they need. */
+    const queues = new Map<string, PlannedJob[]>();
     for (const planned of jobs.toSorted((a, b) => b.cost - a.cost)) {
       const { placement } = planned;
       const kind = placement.slot === "gpu" ? placement.kind : placement.slot === "cpu" ? "cpu" : null;
-      if (kind === null || !kinds.has(kind)) {
+      if (kind === null || !seats.has(kind)) {
         const reason =
           placement.slot === "none" ? placement.reason : `no device of the kind ${kind} may be used in this run`;
         this.#end(planned, failure("unsupported", reason, "`trtorch-build doctor` says what this machine can build"));
         continue;
       }
-      const queue = this.#queues.get(kind) ?? [];
+      const queue = queues.get(kind) ?? [];
       queue.push(planned);
-      this.#queues.set(kind, queue);
+      queues.set(kind, queue);
     }
-    await Promise.all(this.#options.slots.map((slot) => this.#serve(slot)));
+    await Promise.all([...queues].map(([kind, queue]) => this.#serve(seats.get(kind) ?? [], queue)));
     return this.#outcomes;
   }
 
   /** Starts nothing new and asks what runs to stop; what does not stop in time is killed. */
   cancel(): void {
     this.#stop({ status: "cancelled" });
-    for (const running of this.#running.values()) running.cancel("cancelled");
+    for (const running of this.#running) running.stop("cancelled");
   }
 
   /** Ends all workers at once. */
   kill(): void {
-    this.#stop({ status: "cancelled" });
-    for (const running of this.#running.values()) running.cancel("cancelled");
-    for (const worker of this.#workers.values()) worker.kill();
+    this.cancel();
+    for (const worker of this.#workers) worker.kill();
   }
 
-  async #serve(slot: Slot): Promise<void> {
-    const queue = this.#queues.get(kindOf(slot)) ?? [];
-    for (let planned = queue.shift(); planned !== undefined; planned = queue.shift()) {
+  /** Runs jobs on slots of one kind. */
+  async #serve(seats: readonly Seat[], queue: readonly PlannedJob[]): Promise<void> {
+    const running = new Set<Promise<void>>();
+    for (const planned of queue) {
+      let seat = nextSeat(seats);
+      for (; seat === null; seat = nextSeat(seats)) await Promise.race(running);
       if (this.#stopped !== null) {
-        this.#end(
-          planned,
-          this.#stopped.status === "cancelled" ? { status: "cancelled", durationMs: 0 } : this.#stopped,
-        );
+        this.#end(planned, this.#notStarted());
         continue;
       }
-      const outcome = await this.#perform(planned, slot).catch(
-        (error: unknown): JobOutcome => failure("internal", error instanceof Error ? error.message : String(error)),
-      );
-      this.#end(planned, outcome);
+      const { jobs } = seat;
+      jobs.add(planned);
+      const performed = this.#perform(planned, seat)
+        .catch((error: unknown): JobOutcome => failure("internal", messageOf(error)))
+        .then((outcome) => {
+          jobs.delete(planned);
+          running.delete(performed);
+          this.#end(planned, outcome);
+        });
+      running.add(performed);
     }
-    await this.#workers.get(slot)?.close();
+    await Promise.all(running);
+    await Promise.all(seats.flatMap(({ idle }) => idle.map((worker) => this.#close(worker))));
   }
 
-  async #perform(planned: PlannedJob, slot: Slot): Promise<JobOutcome> {
+  async #perform(planned: PlannedJob, seat: Seat): Promise<JobOutcome> {
+    const { job } = planned;
     const started = performance.now();
-    const elapsed = () => performance.now() - started;
-    const shortage = await this.#waitForMemory(planned, slot);
-    if (this.#stopped !== null) return this.#notStarted();
-    if (shortage !== null) return failure("unsupported", shortage, "lower requires.min_memory, or free the GPU");
-
+    let waited = 0;
+    const elapsed = () => performance.now() - started - waited;
+    const { device } = seat.slot;
+    const need = job.requires.minMemory;
+    if (device !== null && need !== null && device.totalMemory < need) {
+      return shortOfMemory(
+        `the job needs ${gib(need)} of GPU memory; ${device.name} has ${gib(device.totalMemory)} in all`,
+      );
+    }
     try {
       await this.#options.beforeJob?.(planned);
     } catch (error) {
-      return { ...failure("artifact", error instanceof Error ? error.message : String(error)), durationMs: elapsed() };
+      return { ...failure("artifact", messageOf(error)), durationMs: elapsed() };
     }
     for (let attempt = 1; ; attempt++) {
-      if (this.#isCancelled()) return { status: "cancelled", durationMs: elapsed() };
-      this.#options.emit({ type: "job-start", id: planned.job.id, slot: slot.label, attempt });
-      const { outcome, tail, stopped } = await this.#attempt(planned, slot);
+      if (this.#stopped?.status === "cancelled") return { status: "cancelled", durationMs: elapsed() };
+      this.#options.emit({ type: "job-start", id: job.id, slot: seat.slot.label, attempt });
+      const { outcome, tail, stopped, shortage, waitedMs } = await this.#attempt(planned, seat);
+      waited += waitedMs;
       if (outcome.status === "done") {
         const built = {
           status: "built",
@@ -145,71 +185,120 @@ export class Scheduler {
           await this.#options.afterJob?.(planned, built);
           return built;
         } catch (error) {
-          const message = error instanceof Error ? error.message : String(error);
-          return { ...failure("artifact", message), durationMs: elapsed(), attempts: attempt };
+          return { ...failure("artifact", messageOf(error)), durationMs: elapsed(), attempts: attempt };
         }
       }
       if (stopped === "cancelled") return { status: "cancelled", durationMs: elapsed() };
+      if (stopped === "skipped") return this.#notStarted();
+      const log = this.#options.logOf?.(job.id) ?? null;
+      if (stopped === "memory") {
+        return { ...shortOfMemory(shortage ?? ""), durationMs: elapsed(), attempts: attempt, log };
+      }
       const error = explain(outcome, stopped, planned);
       const again =
         attempt <= planned.retries && this.#stopped === null && (stopped !== null || TRANSIENT.has(error.code));
-      if (!again) {
-        const log = this.#options.logOf?.(planned.job.id) ?? null;
-        return { status: "failed", error, durationMs: elapsed(), attempts: attempt, tail, log };
-      }
-      this.#options.emit({ type: "job-retry", id: planned.job.id, attempt, error });
+      if (!again) return { status: "failed", error, durationMs: elapsed(), attempts: attempt, tail, log };
+      this.#options.emit({ type: "job-retry", id: job.id, attempt, error });
     }
   }
 
-  async #attempt(planned: PlannedJob, slot: Slot) {
-    const { job, timeout } = planned;
-    let worker = this.#workers.get(slot);
-    if (worker === undefined || !worker.alive) {
-      worker = this.#options.startWorker(slot.device);
-      this.#workers.set(slot, worker);
-    }
-    const current = worker;
+  async #attempt(planned: PlannedJob, seat: Seat) {
+    const { job } = planned;
+    const worker = this.#workerOf(seat);
     const tail: string[] = [];
     const remember = (line: string) => {
       tail.push(line);
       if (tail.length > TAIL) tail.shift();
     };
 
-    let stopped: "cancelled" | "timeout" | null = null;
+    let stopped: Stop | null = null;
+    let shortage: string | null = null;
     let patience: NodeJS.Timeout | undefined;
-    const cancel = (why: "cancelled" | "timeout") => {
+    const stop = (why: Stop) => {
       if (stopped !== null) return;
       stopped = why;
-      current.cancel();
-      patience = setTimeout(() => current.kill(), this.#options.grace ?? 10_000);
+      worker.cancel();
+      patience = setTimeout(() => worker.kill(), this.#options.grace ?? 10_000);
     };
-    this.#running.set(slot, { cancel });
-    const limit = timeout === null ? undefined : setTimeout(() => cancel("timeout"), timeout);
-    const outcome = await current.run(
-      job,
-      (event) => {
+    const running: Running = { waiting: false, stop };
+    this.#running.add(running);
+    const watch = new Stopwatch(planned.timeout, () => stop("timeout"));
+    let waitedMs = 0;
+    let ended = false;
+    let giveBack = () => {};
+    const takeDeviceBack = () => {
+      giveBack();
+      giveBack = () => {};
+    };
+    watch.start();
+    const outcome = await worker.run(job, {
+      onEvent: (event) => {
         if (event.type === "log") remember(event.line);
         this.#options.emit({ type: "job-event", id: job.id, event });
       },
-      (line) => {
+      onOutput: (line) => {
         remember(line);
         this.#options.emit({ type: "job-event", id: job.id, event: { type: "log", level: "info", line } });
       },
-    );
-    clearTimeout(limit);
+      lendDevice: async () => {
+        if (this.#stopped !== null) stop("skipped");
+        if (stopped !== null) return false;
+        // What other jobs do with the GPU is not this one's fault.
+        watch.pause();
+        const asked = performance.now();
+        running.waiting = true;
+        if (seat.lease.holder !== null) {
+          const reason = `${seat.lease.holder} has ${seat.slot.label}`;
+          this.#options.emit({ type: "job-wait", id: job.id, reason });
+        }
+        giveBack = await seat.lease.take(job.id);
+        if (!ended && stopped === null) shortage = await this.#waitForMemory(planned, seat).catch(messageOf);
+        if (shortage !== null) stop("memory");
+        waitedMs += performance.now() - asked;
+        if (ended || stopped !== null) {
+          takeDeviceBack();
+          return false;
+        }
+        running.waiting = false;
+        watch.start();
+        this.#options.emit({ type: "job-device", id: job.id, slot: seat.slot.label });
+        return true;
+      },
+      takeDeviceBack,
+    });
+    ended = true;
+    takeDeviceBack();
+    watch.pause();
     clearTimeout(patience);
-    this.#running.delete(slot);
+    this.#running.delete(running);
     // After a death or a hang the next job gets a new process.
-    if (outcome.status === "died") this.#workers.delete(slot);
-    return { outcome, tail: outcome.status === "died" ? tail : [], stopped: stopped as "cancelled" | "timeout" | null };
+    if (outcome.status === "died") this.#workers.delete(worker);
+    else seat.idle.push(worker);
+    return {
+      outcome,
+      tail: outcome.status === "died" ? tail : [],
+      stopped: stopped as Stop | null,
+      shortage: shortage as string | null,
+      waitedMs,
+    };
+  }
+
+  /** A worker for a job: one that is there, or a new one. */
+  #workerOf({ idle, slot }: Seat): Worker {
+    for (let worker = idle.pop(); worker !== undefined; worker = idle.pop()) {
+      if (worker.alive) return worker;
+      this.#workers.delete(worker);
+    }
+    const worker = this.#options.startWorker(slot.device);
+    this.#workers.add(worker);
+    return worker;
   }
 
   /** Null once the GPU has the memory that the job asks for; else why it will not. */
-  async #waitForMemory(planned: PlannedJob, slot: Slot): Promise<string | null> {
-    const need = planned.job.requires.minMemory;
+  async #waitForMemory({ job }: PlannedJob, { slot, idle }: Seat): Promise<string | null> {
+    const need = job.requires.minMemory;
     if (need === null || slot.device === null) return null;
-    const { uuid, name, totalMemory } = slot.device;
-    if (totalMemory < need) return `the job needs ${gib(need)} of GPU memory; ${name} has ${gib(totalMemory)} in all`;
+    const { uuid, name } = slot.device;
     const patience = this.#options.memoryPatience ?? 600_000;
     const deadline = performance.now() + patience;
     for (let announced = false; ; announced = true) {
@@ -218,10 +307,17 @@ export class Scheduler {
       if (free >= need) return null;
       const state = `the job needs ${gib(need)} of GPU memory; ${gib(free)} are free on ${name}`;
       if (performance.now() > deadline) return `${state} after waiting ${Math.round(patience / 1000)} s`;
-      if (!announced) this.#options.emit({ type: "job-wait", id: planned.job.id, reason: state });
+      if (!announced) this.#options.emit({ type: "job-wait", id: job.id, reason: state });
+      // A worker that has built keeps some memory for CUDA.
+      await Promise.all(idle.splice(0).map((worker) => this.#close(worker)));
       await sleep(this.#options.memoryPoll ?? 2_000, undefined, { signal: this.#wakeUp.signal }).catch(() => {});
       if (this.#stopped !== null) return state;
     }
+  }
+
+  async #close(worker: Worker): Promise<void> {
+    await worker.close();
+    this.#workers.delete(worker);
   }
 
   #end(planned: PlannedJob, outcome: JobOutcome): void {
@@ -229,13 +325,12 @@ export class Scheduler {
     // Stopping comes before anything else can happen: no other slot may take a job after a failure that ends the run.
     if (outcome.status === "failed" && this.#options.onFailure !== "continue") {
       this.#stop({ status: "skipped", reason: `${planned.job.id} failed` });
-      if (this.#options.onFailure === "kill") for (const running of this.#running.values()) running.cancel("cancelled");
+      for (const running of this.#running) {
+        if (this.#options.onFailure === "kill") running.stop("cancelled");
+        else if (running.waiting) running.stop("skipped");
+      }
     }
     this.#options.emit({ type: "job-end", id: planned.job.id, outcome });
-  }
-
-  #isCancelled(): boolean {
-    return this.#stopped?.status === "cancelled";
   }
 
   #notStarted(): JobOutcome {
@@ -252,9 +347,19 @@ function kindOf(slot: Slot): string {
   return slot.device === null ? "cpu" : deviceKind(slot.device);
 }
 
+/**
+ * Where the next job goes: to an idle slot, else to the one with the least left to do, as the longest-first rule wants it.
+ * Null where that one is full: no other slot takes the job ahead of its time, since this one will be free sooner.
+ */
+function nextSeat(seats: readonly Seat[]): Seat | null {
+  const left = ({ jobs }: Seat) => [...jobs].reduce((sum, { cost }) => sum + cost, 0);
+  const seat = seats.find(({ jobs }) => jobs.size === 0) ?? seats.toSorted((a, b) => left(a) - left(b))[0];
+  return seat !== undefined && seat.jobs.size < seat.capacity ? seat : null;
+}
+
 function explain(
   outcome: Exclude<AttemptOutcome, { status: "done" }>,
-  stopped: "cancelled" | "timeout" | null,
+  stopped: "timeout" | null,
   planned: PlannedJob,
 ): JobError {
   if (stopped === "timeout") {
@@ -268,6 +373,14 @@ function explain(
 function failure(code: ErrorCode, message: string, hint?: string): Extract<JobOutcome, { status: "failed" }> {
   const error = { code, message, ...(hint !== undefined && { hint }) };
   return { status: "failed", error, durationMs: 0, attempts: 0, tail: [], log: null };
+}
+
+function shortOfMemory(why: string): Extract<JobOutcome, { status: "failed" }> {
+  return failure("unsupported", why, "lower requires.min_memory, or free the GPU");
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function gib(bytes: number): string {

@@ -14,12 +14,23 @@ export type AttemptOutcome =
   /** The process is gone; `reason` says how. */
   | { readonly status: "died"; readonly reason: string };
 
-/** What the scheduler sees of a worker: a process that does one job at a time on one device. */
+/** What a running job's worker needs of the runner. */
+export interface JobHost {
+  onEvent(event: JobEvent): void;
+  /** A line that the process wrote. */
+  onOutput(line: string): void;
+  /** The job needs its GPU: resolves with true when it may use it, with false when it never may. Not called on the CPU. */
+  lendDevice(): Promise<boolean>;
+  /** The job no longer needs its GPU. Not called where it dies first. */
+  takeDeviceBack(): void;
+}
+
+/** What the scheduler sees of a worker: a process that does one job at a time, and sees one GPU at most. */
 export interface Worker {
   /** False once the process is gone. */
   readonly alive: boolean;
   /** Does a job; always resolves, exactly once. Not called while another job runs. */
-  run(job: Job, onEvent: (event: JobEvent) => void, onOutput: (line: string) => void): Promise<AttemptOutcome>;
+  run(job: Job, host: JobHost): Promise<AttemptOutcome>;
   /** Asks the running job to stop. */
   cancel(): void;
   /** Ends the process at once. */
@@ -42,12 +53,7 @@ export class WorkerProcess implements Worker {
   readonly #child: ChildProcess;
   readonly #device: Device | null;
   readonly #gone: Promise<string>;
-  #current: {
-    id: string;
-    onEvent: (event: JobEvent) => void;
-    onOutput: (line: string) => void;
-    end: (outcome: AttemptOutcome) => void;
-  } | null = null;
+  #current: { id: string; host: JobHost; end: (outcome: AttemptOutcome) => void } | null = null;
   #alive = true;
 
   constructor(device: Device | null, program: string) {
@@ -59,7 +65,7 @@ export class WorkerProcess implements Worker {
     });
     this.#child.on("message", (message) => this.#receive(message as WorkerMessage));
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
-      if (stream !== null) createInterface({ input: stream }).on("line", (line) => this.#current?.onOutput(line));
+      if (stream !== null) createInterface({ input: stream }).on("line", (line) => this.#current?.host.onOutput(line));
     }
     this.#gone = new Promise((resolve) => {
       this.#child.once("error", (error) => resolve(`cannot run: ${error.message}`));
@@ -81,9 +87,9 @@ export class WorkerProcess implements Worker {
     return this.#alive;
   }
 
-  run(job: Job, onEvent: (event: JobEvent) => void, onOutput: (line: string) => void): Promise<AttemptOutcome> {
+  run(job: Job, host: JobHost): Promise<AttemptOutcome> {
     return new Promise((resolve) => {
-      this.#current = { id: job.id, onEvent, onOutput, end: resolve };
+      this.#current = { id: job.id, host, end: resolve };
       this.#send({ type: "job", job, device: this.#device });
     });
   }
@@ -109,10 +115,20 @@ export class WorkerProcess implements Worker {
   }
 
   #receive(message: WorkerMessage): void {
-    if (message.type === "ready" || message.id !== this.#current?.id) return;
+    const current = this.#current;
+    if (message.type === "ready" || message.id !== current?.id) return;
     switch (message.type) {
       case "event":
-        this.#current.onEvent(message.event);
+        current.host.onEvent(message.event);
+        return;
+      case "device-wanted":
+        void current.host.lendDevice().then((lent) => {
+          // The job may have ended while it waited.
+          if (lent && this.#current === current) this.#send({ type: "device", id: message.id });
+        });
+        return;
+      case "device-free":
+        current.host.takeDeviceBack();
         return;
       case "done":
         this.#end({ status: "done", result: message.result, peakMemory: message.peakMemory });

@@ -75,11 +75,13 @@ class JobRun {
     const report = makeReport({ ...model, model: job.model, method: job.method, registry });
     const parts = await this.#phase("convert", () => this.#parts(model));
     const comparison = await this.#verify(model, parts, registry);
-    const built = await this.#phase("build", async () => {
-      const engines: Built[] = [];
-      for (const part of parts) engines.push(await this.#build(part));
-      return engines;
-    });
+    const built = await this.#context.withDevice(() =>
+      this.#phase("build", async () => {
+        const engines: Built[] = [];
+        for (const part of parts) engines.push(await this.#build(part));
+        return engines;
+      }),
+    );
     const [first] = parts as [Part];
     const key =
       parts.length === 1
@@ -176,7 +178,9 @@ class JobRun {
   async #build({ network, key }: Part): Promise<Built> {
     const job = this.#job;
     if (job.backend === "onnxruntime") return { engine: null, reused: false, library: null };
-    const { buildEngine, findLibrary, libraryVersion } = await import("../backends/tensorrt/index.js");
+    const { buildEngine, combineTimingCaches, findLibrary, libraryVersion } = await import(
+      "../backends/tensorrt/index.js"
+    );
     const flavour = job.backend === "tensorrt-rtx" ? "rtx" : await chooseFlavour();
     const library = { name: flavour === "rtx" ? "TensorRT-RTX" : "TensorRT", version: await libraryVersion(flavour) };
     const store =
@@ -186,12 +190,13 @@ class JobRun {
     const content = known ? await store?.read(known, "engine") : null;
     if (content) return { engine: content, reused: true, library };
     const cachePath = this.#timingCachePath(library);
+    const knownTimings = cachePath === null ? null : ((await readTimingCache(cachePath)) ?? Buffer.alloc(0));
     const result = await buildEngine(network, {
       flavour,
       library: findLibrary(flavour),
       targets: job.target.computeCapabilities,
       options: { ...job.builder, profiles: job.builder.profiles as readonly { inputs: readonly ProgramRange[] }[] },
-      timingCache: cachePath === null ? null : ((await readTimingCache(cachePath)) ?? new Uint8Array()),
+      timingCache: knownTimings,
       logLevel: "info",
       signal: this.#context.signal,
       onEvent: (event) => {
@@ -201,10 +206,13 @@ class JobRun {
     });
     const { timingCache } = result;
     if (cachePath !== null && timingCache !== null) {
-      // A cache only ever grows: of two builds that began with the same one, the larger knows more.
-      await mergeTimingCache(cachePath, async (current) =>
-        current !== null && current.byteLength > timingCache.byteLength ? current : timingCache,
+      const dropped = await mergeTimingCache(cachePath, async (current) =>
+        // Most often nobody else has added to it meanwhile.
+        current === null || knownTimings?.equals(current)
+          ? timingCache
+          : combineTimingCaches(flavour, current, timingCache),
       );
+      if (dropped !== null) this.#context.emit({ type: "warning", message: `${cachePath} is made anew: ${dropped}` });
     }
     await store?.put(storeKey, [{ name: "engine", content: result.engine }], { library });
     return { engine: result.engine, reused: false, library };

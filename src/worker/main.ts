@@ -6,6 +6,8 @@ import type { CompileJob, JobError, RunnerMessage, WorkerMessage } from "./proto
 // The process of a worker: takes jobs from the runner over IPC, one after the other, until the channel closes.
 
 let running: AbortController | null = null;
+/** Called when the device is lent to the job that waits for it. */
+let lend = () => {};
 
 process.on("message", (message: RunnerMessage) => {
   switch (message.type) {
@@ -14,6 +16,9 @@ process.on("message", (message: RunnerMessage) => {
       return;
     case "cancel":
       running?.abort();
+      return;
+    case "device":
+      lend();
       return;
     case "exit":
       process.exit(0);
@@ -40,6 +45,7 @@ async function run({ job, device }: Extract<RunnerMessage, { type: "job" }>): Pr
       emit,
       log: (line, level) => emit({ type: "log", level, line }),
       device,
+      withDevice: (work) => (device === null ? work() : withDevice(job.id, controller.signal, work)),
       signal: controller.signal,
     });
     send({ type: "done", id: job.id, result, peakMemory: process.resourceUsage().maxRSS * 1024 });
@@ -47,6 +53,22 @@ async function run({ job, device }: Extract<RunnerMessage, { type: "job" }>): Pr
     send({ type: "failed", id: job.id, error: describe(error, controller.signal.aborted) });
   } finally {
     running = null;
+  }
+}
+
+async function withDevice<R>(id: string, signal: AbortSignal, work: () => Promise<R>): Promise<R> {
+  const lent = new Promise<void>((resolve, reject) => {
+    lend = resolve;
+    const stop = () => reject(new TrtorchError("cancelled", "cancelled"));
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop, { once: true });
+  });
+  send({ type: "device-wanted", id });
+  await lent;
+  try {
+    return await work();
+  } finally {
+    send({ type: "device-free", id });
   }
 }
 

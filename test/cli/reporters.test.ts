@@ -75,12 +75,16 @@ const EVENTS: readonly RunEvent[] = [
       log: "/repo/.trtorch-build/logs/lenet/fp16-sm_86.log",
     },
   },
+  { type: "job-start", id: "bert/fp16-device", slot: "gpu 0 NVIDIA L4", attempt: 1 },
+  { type: "job-event", id: "bert/fp16-device", event: { type: "phase-start", phase: "convert" } },
+  { type: "job-event", id: "bert/fp16-device", event: { type: "phase-end", phase: "convert", durationMs: 20 } },
+  { type: "job-wait", id: "bert/fp16-device", reason: "vit/fp16-device has gpu 0 NVIDIA L4" },
   {
     type: "job-wait",
     id: "bert/fp16-device",
     reason: "the job needs 10.0 GiB of GPU memory; 2.0 GiB are free on NVIDIA L4",
   },
-  { type: "job-start", id: "bert/fp16-device", slot: "gpu 0 NVIDIA L4", attempt: 1 },
+  { type: "job-device", id: "bert/fp16-device", slot: "gpu 0 NVIDIA L4" },
   {
     type: "job-retry",
     id: "bert/fp16-device",
@@ -132,8 +136,9 @@ lenet/fp16-sm_86: started on cpu 1
     y = foo(x), 50%
   hint: register one
   log: /repo/.trtorch-build/logs/lenet/fp16-sm_86.log
-bert/fp16-device: waiting: the job needs 10.0 GiB of GPU memory; 2.0 GiB are free on NVIDIA L4
 bert/fp16-device: started on gpu 0 NVIDIA L4
+bert/fp16-device: waiting: vit/fp16-device has gpu 0 NVIDIA L4
+bert/fp16-device: waiting: the job needs 10.0 GiB of GPU memory; 2.0 GiB are free on NVIDIA L4
 bert/fp16-device: attempt 1 failed: the worker process died of SIGSEGV
 bert/fp16-device: started on gpu 0 NVIDIA L4, attempt 2
 warning: the shared store https://cache failed and is left out of this run: busy
@@ -276,11 +281,13 @@ t.test("tty: bars while it runs, then what was made and what went wrong", async 
       reporter.handle(event);
       // Until the bars have been drawn as they now stand.
       const isProgress = event.type === "job-event" && event.event.type === "progress";
-      while (isProgress && !soFar().includes("Building")) await new Promise((resolve) => setTimeout(resolve, 20));
+      const word = isProgress ? "Building" : event.type === "job-wait" ? event.reason.slice(0, 20) : "";
+      while (!soFar().includes(word)) await new Promise((resolve) => setTimeout(resolve, 20));
     }
     await reporter.close();
   });
   t.match(shown, /█{11}░{9} lenet\/fp32-sm_86 {2}Building {2}cpu 1 {2}\d+\.\d s/, "half of the build is done");
+  t.match(shown, /bert\/fp16-device {2}waits: vit\/fp16-device has/, "as far as the row goes");
   t.match(shown, /2 of 7 jobs, \d+\.\d s/);
   const last = shown.slice(shown.lastIndexOf("lenet/fp32-sm_86: built"));
   t.equal(

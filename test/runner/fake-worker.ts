@@ -5,8 +5,14 @@ import { RESULT } from "./fixtures.js";
 
 /** What a job does in a fake worker. */
 export interface Script {
-  /** Milliseconds of the clock. */
+  /** Milliseconds of the clock: of the build, where the job has a GPU. */
   readonly duration: number;
+  /** Milliseconds before a job with a GPU asks for it. */
+  readonly frontEnd?: number;
+  /** Milliseconds after a job with a GPU gave it back. */
+  readonly backEnd?: number;
+  /** Where a job with a GPU comes to its `end`, if it is none that is good; else at the end of the build. */
+  readonly at?: "front end" | "waiting" | "back end";
   /** `hang` never ends by itself; `deaf` does not even end when it is asked to. */
   readonly end?: "done" | "fail" | "unsupported" | "crash" | "hang" | "deaf";
   readonly events?: readonly JobEvent[];
@@ -51,13 +57,17 @@ export class VirtualClock implements Clock {
   }
 }
 
-/** Plays scripts and keeps watch over the rules: one job at a time on a device, none on a dead worker. */
+/** Plays scripts and keeps watch over the rules: one job at a time in a process, one build on a GPU, none on a dead worker. */
 export class FakeMachine {
   readonly violations: string[] = [];
   readonly started: string[] = [];
+  /** What happened when, by the clock. */
+  readonly history: { readonly at: number; readonly id: string; readonly what: "start" | "build" | "built" | "end" }[] =
+    [];
   processes = 0;
   open = 0;
-  readonly #busy = new Set<string>();
+  readonly #building = new Set<string>();
+  readonly #present = new Map<string, number>();
   readonly #script: (job: Job, attempt: number) => Script;
   readonly #attempts = new Map<string, number>();
   readonly #clock: Clock;
@@ -70,14 +80,18 @@ export class FakeMachine {
   readonly start: StartWorker = (device) => {
     this.processes++;
     this.open++;
-    return this.#worker(device, `process ${this.processes}`);
+    return this.#worker(device);
   };
 
-  #worker(device: Device | null, name: string): Worker {
+  /** Milliseconds of the clock at which something happened to a job. */
+  when(id: string, what: "start" | "build" | "built" | "end"): number {
+    return this.history.findLast((entry) => entry.id === id && entry.what === what)?.at ?? Number.NaN;
+  }
+
+  #worker(device: Device | null): Worker {
     let alive = true;
     let end: ((outcome: AttemptOutcome) => void) | null = null;
     let deaf = false;
-    const place = device?.uuid ?? name;
     const die = (reason: string) => {
       if (alive) this.open--;
       alive = false;
@@ -88,27 +102,32 @@ export class FakeMachine {
       get alive() {
         return alive;
       },
-      run(job, onEvent, onOutput) {
+      run(job, host) {
         return new Promise((resolve) => {
           if (!alive) machine.violations.push(`${job.id} given to a dead worker`);
-          if (machine.#busy.has(place)) machine.violations.push(`two jobs on ${place}`);
-          machine.#busy.add(place);
-          machine.started.push(job.id);
+          if (end !== null) machine.violations.push(`${job.id} given to a busy worker`);
           const attempt = (machine.#attempts.get(job.id) ?? 0) + 1;
           machine.#attempts.set(job.id, attempt);
+          machine.started.push(job.id);
           const script = machine.#script(job, attempt);
           deaf = script.end === "deaf";
           let ended = false;
+          let building = false;
+          const note = (what: "start" | "build" | "built" | "end") =>
+            machine.history.push({ at: machine.#clock.now(), id: job.id, what });
+          note("start");
+          machine.#enter(device, 1);
           end = (outcome) => {
             if (ended) return;
             ended = true;
             end = null;
-            machine.#busy.delete(place);
+            if (building) machine.#building.delete(device?.uuid ?? "");
+            machine.#enter(device, -1);
+            note("end");
             resolve(outcome);
           };
-          for (const event of script.events ?? []) onEvent(event);
-          machine.#clock.after(script.duration, () => {
-            if (ended) return;
+          for (const event of script.events ?? []) host.onEvent(event);
+          const finish = () => {
             switch (script.end ?? "done") {
               case "done":
                 return end?.({ status: "done", result: RESULT, peakMemory: 1000 });
@@ -117,12 +136,38 @@ export class FakeMachine {
               case "unsupported":
                 return end?.({ status: "failed", error: { code: "unsupported-operator", message: "no converter" } });
               case "crash":
-                onOutput("last words");
+                host.onOutput("last words");
                 return die("the worker process died of SIGSEGV (11): a crash in native code");
               case "hang":
               case "deaf":
                 return;
             }
+          };
+          const after = (milliseconds: number, action: () => void) =>
+            machine.#clock.after(milliseconds, () => {
+              if (!ended) action();
+            });
+          if (device === null) return after(script.duration, finish);
+          after(script.frontEnd ?? 0, () => {
+            if (script.at === "front end") return finish();
+            if (script.at === "waiting") after(0, finish);
+            void host.lendDevice().then((lent) => {
+              // Who is dead or was stopped meanwhile says nothing more, and neither does who hangs while it waits.
+              if (ended || !lent || script.at === "waiting") return;
+              if (machine.#building.has(device.uuid)) machine.violations.push(`two builds on ${device.uuid}`);
+              machine.#building.add(device.uuid);
+              building = true;
+              note("build");
+              after(script.duration, () => {
+                const good = script.end === undefined || script.end === "done";
+                if (!good && script.at !== "back end") return finish();
+                machine.#building.delete(device.uuid);
+                building = false;
+                note("built");
+                host.takeDeviceBack();
+                after(script.backEnd ?? 0, finish);
+              });
+            });
           });
         });
       },
@@ -137,5 +182,13 @@ export class FakeMachine {
         alive = false;
       },
     };
+  }
+
+  /** A job comes to a GPU, or leaves it. */
+  #enter(device: Device | null, change: 1 | -1): void {
+    if (device === null) return;
+    const present = (this.#present.get(device.uuid) ?? 0) + change;
+    this.#present.set(device.uuid, present);
+    if (present > 2) this.violations.push(`${present} jobs on ${device.uuid}`);
   }
 }

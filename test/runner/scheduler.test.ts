@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import type { Device } from "../../src/plan/device.js";
 import { deviceKind } from "../../src/plan/device.js";
@@ -48,27 +49,28 @@ t.test("200 jobs on 8 GPUs of 3 kinds: the makespan is within 10 % of the best",
   for (let seed = 1; seed <= 5; seed++) {
     const next = random(seed);
     const clock = new VirtualClock();
-    const durations = new Map<string, number>();
+    const scripts = new Map<string, Script>();
     const jobs = Array.from({ length: 200 }, (_, index) => {
       const cost = 1_000 + next() * next() * 60_000;
       const gpu = GPUS[Math.floor(next() * GPUS.length)] as Device;
-      durations.set(`m${index}/fp16-device`, cost);
+      // Half of the time goes into what needs no GPU.
+      const rest = { frontEnd: 0.4 * cost, backEnd: 0.1 * cost };
+      scripts.set(`m${index}/fp16-device`, { duration: 0.5 * cost, ...rest });
       return planned(`m${index}/fp16-device`, { cost, placement: onGpu(gpu) });
     });
-    const machine = new FakeMachine((job) => ({ duration: durations.get(job.id) as number }), clock);
+    const machine = new FakeMachine((job) => scripts.get(job.id) as Script, clock);
     const { events, outcomes } = schedule(machine, jobs);
     t.equal((await outcomes).size, 200);
     t.same(new Set(ends(events)).size, 200);
     t.same(machine.violations, []);
-    t.equal(machine.processes, 8, "one process a device, reused");
-    // No schedule can be shorter than its busiest kind evenly spread, or its longest job.
+    t.equal(machine.processes, 16, "two processes a device, reused");
+    // No schedule can be shorter than the builds of its busiest kind evenly spread, or its longest job.
     const best = Math.max(
       ...[...new Set(GPUS.map(deviceKind))].map((kind) => {
-        const costs = jobs
-          .filter(({ placement }) => placement.slot === "gpu" && placement.kind === kind)
-          .map((j) => j.cost);
+        const ofKind = jobs.filter(({ placement }) => placement.slot === "gpu" && placement.kind === kind);
+        const builds = ofKind.reduce((sum, { job }) => sum + (scripts.get(job.id) as Script).duration, 0);
         const count = GPUS.filter((gpu) => deviceKind(gpu) === kind).length;
-        return Math.max(costs.reduce((a, b) => a + b, 0) / count, ...costs);
+        return Math.max(builds / count, ...ofKind.map(({ cost }) => cost));
       }),
     );
     t.ok(clock.now() <= 1.1 * best, `seed ${seed}: ${(clock.now() / best).toFixed(3)} of the best`);
@@ -77,6 +79,7 @@ t.test("200 jobs on 8 GPUs of 3 kinds: the makespan is within 10 % of the best",
 
 t.test("crashes, hangs and failures: every job ends exactly once", async (t) => {
   const next = random(7);
+  const moments = ["front end", "waiting", undefined, "back end"] as const;
   const kinds: readonly NonNullable<Script["end"]>[] = [
     "done",
     "done",
@@ -90,7 +93,10 @@ t.test("crashes, hangs and failures: every job ends exactly once", async (t) => 
   const scripts = new Map<string, Script>();
   const jobs = Array.from({ length: 200 }, (_, index) => {
     const id = `m${index}/fp16-device`;
-    scripts.set(id, { duration: next() * 5, end: kinds[Math.floor(next() * kinds.length)] as "done" });
+    const end = kinds[Math.floor(next() * kinds.length)] as "done";
+    const at = end === "done" ? undefined : moments[Math.floor(next() * moments.length)];
+    const times = { duration: next() * 5, frontEnd: next() * 3, backEnd: next() };
+    scripts.set(id, { ...times, end, ...(at !== undefined && { at }) });
     const placement = index % 10 === 0 ? ({ slot: "cpu" } as const) : onGpu(GPUS[index % GPUS.length] as Device);
     return planned(id, { cost: next(), placement, timeout: 30, retries: index % 2 });
   });
@@ -115,6 +121,108 @@ t.test("crashes, hangs and failures: every job ends exactly once", async (t) => 
     if (end === "hang" || end === "deaf") t.equal(outcome.error.message, "timed out after 0 s");
     if (end === "unsupported") t.equal(outcome.attempts, 1, "what cannot succeed is not tried again");
   }
+});
+
+const [L4] = GPUS as [Device];
+
+/** Jobs for one GPU, which are begun in this order. */
+function onOneGpu(...ids: string[]): PlannedJob[] {
+  return ids.map((id, index) => planned(id, { cost: ids.length - index, placement: onGpu(L4) }));
+}
+
+t.test("on a GPU the next job is made ready while one builds", async (t) => {
+  const clock = new VirtualClock();
+  const jobs = onOneGpu("a/x", "b/x", "c/x", "d/x");
+  const machine = new FakeMachine(() => ({ frontEnd: 30, duration: 100, backEnd: 20 }), clock);
+  const { events, outcomes } = schedule(machine, jobs, { slots: makeSlots(0, [L4]) });
+  t.same(statuses(await outcomes), ["built", "built", "built", "built"]);
+  t.same(machine.violations, []);
+  for (const [before, after] of [
+    ["a/x", "b/x"],
+    ["b/x", "c/x"],
+    ["c/x", "d/x"],
+  ] as const) {
+    t.ok(machine.when(after, "start") < machine.when(before, "built"), "begins before the build of the last one ends");
+    t.ok(machine.when(after, "build") >= machine.when(before, "built"), "but builds afterwards");
+  }
+  t.equal(clock.now(), 30 + 4 * 100 + 20, "nothing but the first front end and the last back end is waited for");
+  const about = (id: string) => events.filter((event) => "id" in event && event.id === id);
+  t.match(about("b/x"), [
+    { type: "job-start", slot: "gpu 0 NVIDIA L4" },
+    { type: "job-wait", reason: "a/x has gpu 0 NVIDIA L4" },
+    { type: "job-device", slot: "gpu 0 NVIDIA L4" },
+    { type: "job-end" },
+  ]);
+  t.same(
+    about("a/x").map(({ type }) => type),
+    ["job-start", "job-device", "job-end"],
+    "who need not wait does not say so",
+  );
+});
+
+t.test("a job is made ready for the GPU that will be free first, and for no other", async (t) => {
+  const clock = new VirtualClock();
+  const costs = new Map([60, 11, 10, 9].map((cost) => [`m${cost}/x`, cost]));
+  const jobs = [...costs].map(([id, cost]) => planned(id, { cost, placement: onGpu(L4) }));
+  const machine = new FakeMachine((job) => ({ duration: costs.get(job.id) as number }), clock);
+  const { outcomes } = schedule(machine, jobs, { slots: makeSlots(0, GPUS.slice(0, 2)) });
+  await outcomes;
+  t.equal(clock.now(), 60);
+});
+
+t.test("waiting for the GPU is not the job's time", async (t) => {
+  const machine = new FakeMachine((job) => ({ duration: job.model === "a" ? 300 : 5 }));
+  const [first, second] = onOneGpu("a/x", "b/x") as [PlannedJob, PlannedJob];
+  const slots = makeSlots(0, [L4]);
+  const { outcomes } = schedule(machine, [first, { ...second, timeout: 150 }], { slots });
+  const ended = (await outcomes).get("b/x");
+  t.equal(ended?.status, "built");
+  t.ok(ended?.status === "built" && ended.durationMs < 150);
+});
+
+t.test("who dies, hangs or is slow with the GPU or on the way to it does not keep it", async (t) => {
+  for (const at of ["front end", "waiting", undefined, "back end"] as const) {
+    for (const end of ["fail", "crash", "hang", "deaf"] as const) {
+      const machine = new FakeMachine((job) => ({
+        duration: 5,
+        ...(job.model === "bad" && { end, ...(at !== undefined && { at }) }),
+      }));
+      const jobs = onOneGpu("a/x", "bad/x", "c/x", "d/x").map((job) => ({ ...job, timeout: 60 }));
+      const { outcomes } = schedule(machine, jobs, { slots: makeSlots(0, [L4]) });
+      const ended = await outcomes;
+      t.same(
+        ["a/x", "bad/x", "c/x", "d/x"].map((id) => ended.get(id)?.status),
+        ["built", "failed", "built", "built"],
+        `${end} ${at ?? "building"}`,
+      );
+      t.same(machine.violations, []);
+      t.equal(machine.open, 0);
+    }
+  }
+});
+
+t.test("cancelled while it waits for the GPU", async (t) => {
+  const machine = new FakeMachine((job) => ({ duration: 5, ...(job.model === "a" && { end: "hang" as const }) }));
+  const { scheduler, events, outcomes } = schedule(machine, onOneGpu("a/x", "b/x", "c/x"), {
+    slots: makeSlots(0, [L4]),
+  });
+  while (!events.some(({ type }) => type === "job-wait")) await sleep(1);
+  scheduler.cancel();
+  t.same(statuses(await outcomes), ["cancelled", "cancelled", "cancelled"]);
+  t.same([machine.started, machine.open], [["a/x", "b/x"], 0]);
+});
+
+t.test("finish: who waits for the GPU when another job fails does not build any more", async (t) => {
+  const machine = new FakeMachine((job) => ({ duration: 20, ...(job.model === "a" && { end: "fail" as const }) }));
+  const slots = makeSlots(0, [L4]);
+  const { outcomes } = schedule(machine, onOneGpu("a/x", "b/x", "c/x"), { slots, onFailure: "finish" });
+  const ended = await outcomes;
+  t.same(
+    ["a/x", "b/x", "c/x"].map((id) => ended.get(id)?.status),
+    ["failed", "skipped", "skipped"],
+  );
+  t.match(ended.get("b/x"), { reason: "a/x failed" });
+  t.equal(machine.history.filter(({ what }) => what === "build").length, 1);
 });
 
 t.test("finish: nothing new starts after a failure, what runs ends", async (t) => {
@@ -187,6 +295,26 @@ t.test("memory: waits until it is free, or fails with a reason", async (t) => {
     events.find((event) => event.type === "job-wait"),
     { id: "fits/x", reason: "the job needs 10.0 GiB of GPU memory; 2.0 GiB are free on NVIDIA L4" },
   );
+});
+
+t.test("memory: asked for when the job before has left the GPU", async (t) => {
+  let free = 20 * 2 ** 30;
+  const machine = new FakeMachine(() => ({ duration: 50 }));
+  const requires = { minMemory: 10 * 2 ** 30 };
+  const jobs = onOneGpu("a/x", "b/x").map((one) => ({ ...one, job: { ...one.job, requires } }));
+  const { events, outcomes } = schedule(machine, jobs, {
+    slots: makeSlots(0, [L4]),
+    discoverDevices: async () => [{ ...L4, freeMemory: free }],
+    emit: (event) => {
+      events.push(event);
+      // What builds takes nearly all.
+      if (event.type === "job-device") free = 2 ** 30;
+      if (event.type === "job-end") free = 20 * 2 ** 30;
+    },
+    memoryPoll: 5,
+    memoryPatience: 20,
+  });
+  t.same(statuses(await outcomes), ["built", "built"]);
 });
 
 t.test("a job that no slot can take fails with a reason", async (t) => {

@@ -42,6 +42,7 @@ export class GithubReporter implements Reporter {
       case "lock-wait":
       case "job-start":
       case "job-wait":
+      case "job-device":
       case "cancelling":
         return;
       default:

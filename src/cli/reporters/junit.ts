@@ -21,6 +21,7 @@ export class JunitReporter implements Reporter {
       case "lock-wait":
       case "job-start":
       case "job-wait":
+      case "job-device":
       case "job-event":
       case "job-retry":
       case "warning":

@@ -28,6 +28,8 @@ export class PlainReporter implements Reporter {
       case "job-wait":
         this.#line(`${event.id}: waiting: ${event.reason}`);
         return;
+      case "job-device":
+        return;
       case "job-event":
         if (event.event.type === "warning") {
           this.#line(`${event.id}: warning: ${event.event.message}`);

@@ -72,8 +72,10 @@ export class TtyReporter implements Reporter {
         return;
       }
       case "job-wait":
-        this.#open();
-        this.#wait(this.#row(event.id), event.reason);
+        this.#row(event.id).doing = `waits: ${event.reason}`;
+        return;
+      case "job-device":
+        this.#row(event.id).doing = "has the GPU";
         return;
       case "job-event":
         this.#progress(event.id, event.event);
@@ -142,12 +144,6 @@ export class TtyReporter implements Reporter {
       { concurrent: true, exitOnError: false, rendererOptions: { formatOutput: "truncate" } },
     ).run();
     this.#timer = setInterval(() => this.#draw(), 200);
-  }
-
-  #wait(row: Row, reason: string): void {
-    row.doing = reason;
-    row.started = performance.now();
-    row.running = true;
   }
 
   #progress(id: string, event: JobEvent): void {
