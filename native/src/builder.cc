@@ -58,6 +58,11 @@ bool flag(const Napi::Object& from, const char* name, bool otherwise) {
   return value.IsBoolean() ? value.As<Napi::Boolean>().Value() : otherwise;
 }
 
+std::vector<char> copyBytes(const Napi::Value& value) {
+  const Napi::Uint8Array bytes = value.As<Napi::Uint8Array>();
+  return {bytes.Data(), bytes.Data() + bytes.ByteLength()};
+}
+
 BuildOptions readOptions(const Napi::Object& from) {
   BuildOptions options;
   options.logLevel = static_cast<Severity>(optionalInteger(from, "logLevel").value_or(2));
@@ -90,11 +95,8 @@ BuildOptions readOptions(const Napi::Object& from) {
     }
   }
   const Napi::Value cache = from.Get("timingCache");
-  if (cache.IsTypedArray()) {
-    const Napi::Uint8Array bytes = cache.As<Napi::Uint8Array>();
-    options.useTimingCache = true;
-    options.timingCache.assign(bytes.Data(), bytes.Data() + bytes.ByteLength());
-  }
+  options.useTimingCache = cache.IsTypedArray();
+  if (options.useTimingCache) options.timingCache = copyBytes(cache);
   return options;
 }
 
@@ -165,14 +167,19 @@ struct Network {
   std::unique_ptr<INetworkDefinition> definition;
 };
 
-Network createNetwork(const Library& library) {
+std::unique_ptr<IBuilder> createBuilder(const Library& library) {
 #ifndef TRTORCH_RTX
   // TensorRT 10.6 ends the process where it finds no driver; here that is an error like any other.
   CudaDriver::get();
 #endif
+  std::unique_ptr<IBuilder> builder(library.createBuilder(logger()));
+  if (builder == nullptr) throw Failure("library", library.name() + " could not create a builder");
+  return builder;
+}
+
+Network createNetwork(const Library& library) {
   Network network;
-  network.builder.reset(library.createBuilder(logger()));
-  if (network.builder == nullptr) throw Failure("library", library.name() + " could not create a builder");
+  network.builder = createBuilder(library);
   // Where the flag is deprecated, it names the only way there is.
   const auto flags = 1U << static_cast<uint32_t>(NetworkDefinitionCreationFlag::kSTRONGLY_TYPED);
   network.definition.reset(network.builder->createNetworkV2(flags));
@@ -412,6 +419,27 @@ Task::MakeValue runDescribe(Task& task, const std::string& path, const Program& 
   }
 }
 
+/** What either of two timing caches knows. */
+Task::MakeValue runCombine(const std::string& path, const std::vector<char>& kept, const std::vector<char>& added) {
+#ifdef TRTORCH_RTX
+  (void)path, (void)kept, (void)added;
+  throw Failure("unsupported", "TensorRT-RTX has no timing cache");
+#else
+  const Library& library = Library::open(path);
+  const std::unique_ptr<IBuilder> builder = createBuilder(library);
+  const std::unique_ptr<IBuilderConfig> config(builder->createBuilderConfig());
+  const auto read = [&](const std::vector<char>& bytes) {
+    return std::unique_ptr<ITimingCache>(config->createTimingCache(bytes.data(), bytes.size()));
+  };
+  const auto result = read(kept), other = read(added);
+  if (result == nullptr || other == nullptr || !result->combine(*other, false)) {
+    throw Failure("library", "the timing cache is damaged, or of another GPU or library");
+  }
+  const std::shared_ptr<IHostMemory> combined(result->serialize());
+  return [combined](Napi::Env env) -> Napi::Value { return hostMemoryToBuffer(env, combined); };
+#endif
+}
+
 using Run = Task::MakeValue (*)(Task&, const std::string&, const Program&, const BuildOptions&);
 
 Napi::Value startWith(const Napi::CallbackInfo& info, const char* name, Run run) {
@@ -434,5 +462,15 @@ Napi::Value startWith(const Napi::CallbackInfo& info, const char* name, Run run)
 Napi::Value build(const Napi::CallbackInfo& info) { return startWith(info, "trtorch.build", runBuild); }
 
 Napi::Value describe(const Napi::CallbackInfo& info) { return startWith(info, "trtorch.describe", runDescribe); }
+
+Napi::Value combineTimingCaches(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  std::string path = info[0].As<Napi::String>();
+  return Task::start(env, "trtorch.combineTimingCaches", env.Undefined(), env.Undefined(),
+                     [path, kept = copyBytes(info[1]), added = copyBytes(info[2])](Task&) {
+                       return runCombine(path, kept, added);
+                     })
+      .Get("promise");
+}
 
 }  // namespace trtorch

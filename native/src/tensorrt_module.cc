@@ -26,6 +26,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("libraryVersion", Napi::Function::New(env, libraryVersion));
   exports.Set("build", Napi::Function::New(env, trtorch::build));
   exports.Set("describe", Napi::Function::New(env, trtorch::describe));
+  exports.Set("combineTimingCaches", Napi::Function::New(env, trtorch::combineTimingCaches));
   exports.Set("loadEngine", Napi::Function::New(env, trtorch::loadEngine));
   exports.Set("executeEngine", Napi::Function::New(env, trtorch::executeEngine));
   exports.Set("disposeEngine", Napi::Function::New(env, trtorch::disposeEngine));

@@ -98,6 +98,7 @@ export interface TensorRTAddon {
     options: NativeBuildOptions,
     onEvent: (event: BuildEvent) => void,
   ): NativeTask<DescribedTensor[]>;
+  combineTimingCaches(library: string, kept: Uint8Array, added: Uint8Array): Promise<Buffer>;
   loadEngine(
     library: string,
     bytes: Uint8Array,

@@ -123,6 +123,18 @@ export async function libraryVersion(flavour: Flavour, library?: string): Promis
   }
 }
 
+/**
+ * What either of two timing caches knows. Rejects with `library` where one is damaged, or of another GPU or library; with
+ * `unsupported` for TensorRT-RTX, which has none.
+ */
+export async function combineTimingCaches(flavour: Flavour, kept: Uint8Array, added: Uint8Array): Promise<Buffer> {
+  try {
+    return await tensorrtAddon(flavour).combineTimingCaches(findLibrary(flavour), kept, added);
+  } catch (error) {
+    throw fromNative(error);
+  }
+}
+
 /** A tensor of the network as the library sees it: -1 for a dim known only at run time. */
 export interface TensorDescription {
   readonly tensor: ITensor;

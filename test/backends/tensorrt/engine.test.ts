@@ -4,6 +4,7 @@ import t from "tap";
 import { execute as executeOnCpu } from "../../../src/backends/onnx/runtime.js";
 import {
   buildEngine,
+  combineTimingCaches,
   discoverDevices,
   type Engine,
   type Flavour,
@@ -50,6 +51,10 @@ t.test("the full TensorRT without a GPU", { skip: noFullTensorRT }, async (t) =>
     message: /CUDA/,
     hint: /needs an NVIDIA GPU/,
   });
+});
+
+t.test("TensorRT-RTX has no timing caches to combine", async (t) => {
+  await t.rejects(combineTimingCaches("rtx", new Uint8Array(1), new Uint8Array(1)), { code: "unsupported" });
 });
 
 t.test("an engine file that is not there", async (t) => {
@@ -198,6 +203,14 @@ t.test("on a GPU", { skip: noGpu }, async (t) => {
     t.ok(again.engine.length > 0);
     const cached = await buildEngine(network, { flavour: flavour as Flavour, timingCache: built.timingCache });
     t.ok(cached.engine.length > 0);
+  });
+
+  t.test("timing caches are combined", async (t) => {
+    const other = await buildEngine(convolutions(2), { flavour: flavour as Flavour, timingCache: new Uint8Array() });
+    const [kept, added] = [built.timingCache as Buffer, other.timingCache as Buffer];
+    const both = await combineTimingCaches(flavour as Flavour, kept, added);
+    t.ok(both.length > Math.max(kept.length, added.length), "each knew something that the other did not");
+    await t.rejects(combineTimingCaches(flavour as Flavour, kept, new Uint8Array(64).fill(3)), { code: "library" });
   });
 
   t.test("loading and dropping engines leaves the GPU's memory flat", async (t) => {
