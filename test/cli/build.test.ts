@@ -2,6 +2,7 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFil
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
+import type { RunEvent } from "../../src/runner/event.js";
 import type { Manifest, SummaryFile } from "../../src/runner/summary.js";
 import { project, readJson, start, tree, trtorch } from "./project.js";
 
@@ -120,6 +121,37 @@ t.test("a timeout stops a hanging job; retries try again", async (t) => {
   t.equal(code, 1);
   t.match(stdout, /hang-1\/fp32-sm_86: attempt 1 failed: timed out after 0 s/);
   t.match(stdout, /\[1\/1\] hang-1\/fp32-sm_86: failed: timed out after 0 s/);
+});
+
+t.test("a GPU: one build at a time, and the next job is begun meanwhile", async (t) => {
+  const root = t.testdir({});
+  project(root, ["slow-a", "slow-b", "slow-c"], "", "device");
+  const run = await start(root, ["--reporter", "json"], { FAKE_GPUS: "1" }).finished;
+  t.equal(run.code, 0, run.stderr);
+  const events = run.stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as RunEvent);
+  const steps = events.flatMap((event) => {
+    if (event.type === "job-start") return [`${event.id} starts`];
+    if (event.type !== "job-event" || !event.event.type.startsWith("phase")) return [];
+    return [`${event.id} ${event.event.type === "phase-start" ? "builds" : "has built"}`];
+  });
+  const [a, b, c] = events.flatMap((event) => (event.type === "job-start" ? [event.id] : []));
+  t.same(
+    steps.filter((step) => !step.endsWith("starts")),
+    [a, b, c].flatMap((id) => [`${id} builds`, `${id} has built`]),
+  );
+  t.ok(steps.indexOf(`${b} starts`) < steps.indexOf(`${a} has built`));
+  t.ok(steps.indexOf(`${c} starts`) < steps.indexOf(`${b} has built`));
+  t.match(
+    events.find((event) => event.type === "job-wait"),
+    { id: b, reason: `${a} has gpu 0 NVIDIA L4` },
+  );
+  // A job is on the GPU's row of the report from when it has it.
+  const { jobs } = readJson<SummaryFile>(root, "engines/summary.json");
+  const spans = new Map(jobs.map(({ id, span }) => [id, span]));
+  t.ok((spans.get(b as string)?.start ?? 0) - (spans.get(a as string)?.start ?? 0) >= 300);
 });
 
 t.test("a signal: running jobs stop, nothing half is left, 130; a second one kills", async (t) => {

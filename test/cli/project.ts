@@ -78,12 +78,12 @@ export function readJson<T>(...path: string[]): T {
   return JSON.parse(readFileSync(join(...path), "utf8")) as T;
 }
 
-/** A config with that many small models, each for two targets. */
-export function project(root: string, models: readonly string[], options = ""): void {
+/** A config with that many small models, each for two targets: of the CPU's slots, or others. */
+export function project(root: string, models: readonly string[], options = "", targets = "sm_86, sm_89"): void {
   const config = [
     "version: 1",
     "backend: tensorrt-rtx",
-    "targets: [sm_86, sm_89]",
+    `targets: [${targets}]`,
     options,
     "models:",
     ...models.map((name) => `  - { name: ${name}, source: models/${name}.ts, inputs: [[1, 3]] }`),
