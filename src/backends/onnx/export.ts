@@ -3,7 +3,7 @@ import type { ITensor, Layer, LayerOf, LayerType, Scope } from "../../network/la
 import type { Network } from "../../network/network.js";
 import { TrtorchError } from "../../util/errors.js";
 import { GraphBuilder, ModelBuilder } from "./graph.js";
-import type { GraphProto, OnnxModel, ValueInfoProto } from "./proto.js";
+import { type GraphProto, ONNX_TYPES, type OnnxModel, type ValueInfoProto } from "./proto.js";
 import { ARITHMETIC } from "./rules/arithmetic.js";
 import { INDEXING } from "./rules/indexing.js";
 import type { ControlFlow, Rule, Rules } from "./rules/rule.js";
@@ -16,8 +16,11 @@ const OPSET = 21;
 const IR_VERSION = 10;
 
 export interface OnnxOptions {
-  /** Compute bfloat16 tensors in float, rounding each result: for onnxruntime's CPU kernels. Inputs and outputs are float. */
-  readonly emulateBf16?: boolean;
+  /**
+   * Compute float16 and bfloat16 tensors in float, rounding each result: for onnxruntime's CPU kernels. Inputs and outputs
+   * are float.
+   */
+  readonly emulateHalves?: boolean;
 }
 
 /**
@@ -25,7 +28,7 @@ export interface OnnxOptions {
  * Dynamic dims are named by their symbols.
  */
 export function toOnnx(network: Network, options: OnnxOptions = {}): OnnxModel {
-  return new Exporter(network, options.emulateBf16 ?? false).model();
+  return new Exporter(network, options.emulateHalves ?? false).model();
 }
 
 /** A graph or subgraph in the making: what is known in it by which name. */
@@ -59,9 +62,9 @@ class Exporter {
   /** The layers of each conditional and loop. */
   readonly #parts = new Map<number, Layer[]>();
 
-  constructor(network: Network, emulateBf16: boolean) {
+  constructor(network: Network, emulateHalves: boolean) {
     this.#network = network;
-    this.#builder = new ModelBuilder(emulateBf16);
+    this.#builder = new ModelBuilder(emulateHalves);
     for (const layer of network.layers) {
       const owner = ownerOf(layer);
       if (owner !== undefined) push(this.#parts, owner, layer);
@@ -169,10 +172,10 @@ class Exporter {
     }
   }
 
-  /** Where bfloat16 is emulated, the value as bfloat16 would hold it. */
+  /** Where half precision is emulated, the value as it would hold it. */
   #rounded(graph: GraphBuilder, layer: Layer, tensor: ITensor, name: string): string {
-    if (tensor.type !== "kBF16" || !this.#builder.emulateBf16 || MOVES.has(layer.type)) return name;
-    return graph.op("Cast", [graph.op("Cast", [name], { to: BF16 })], { to: FLOAT });
+    if (!this.#builder.isEmulated(tensor.type) || MOVES.has(layer.type)) return name;
+    return graph.op("Cast", [graph.op("Cast", [name], { to: ONNX_TYPES[tensor.type] })], { to: ONNX_TYPES.kFLOAT });
   }
 
   #emitIf(conditional: number, frame: Frame): void {
@@ -318,9 +321,6 @@ interface Result {
   readonly type: DataType;
   readonly name: string;
 }
-
-const FLOAT = 1;
-const BF16 = 16;
 
 /** Layers whose results are values of their inputs: rounded already. */
 const MOVES: ReadonlySet<LayerType> = new Set<LayerType>([

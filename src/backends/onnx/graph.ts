@@ -1,6 +1,6 @@
 import type { DataType } from "../../network/enums.js";
 import type { Weights } from "../../network/layers.js";
-import { makeWeights } from "../../network/weights.js";
+import { makeWeights, numbersOf } from "../../network/weights.js";
 import { type AttributeValue, attribute, type NodeProto, ONNX_TYPES, type TensorProto } from "./proto.js";
 
 export type Attributes = Readonly<Record<string, AttributeValue | undefined>>;
@@ -12,13 +12,14 @@ export class ModelBuilder {
   readonly #constants = new Map<string, string>();
   readonly #weights = new Map<Weights, string>();
   /**
-   * True: bfloat16 tensors are float tensors whose values are rounded to bfloat16. onnxruntime's CPU kernels know hardly
-   * any bfloat16, but cast to it and back.
+   * True: float16 and bfloat16 tensors are float tensors whose values are rounded. onnxruntime's CPU kernels know hardly any
+   * of them, but cast to them and back; where it inserts such casts itself it takes them out again between operators, and
+   * then nothing is rounded.
    */
-  readonly emulateBf16: boolean;
+  readonly emulateHalves: boolean;
 
-  constructor(emulateBf16: boolean) {
-    this.emulateBf16 = emulateBf16;
+  constructor(emulateHalves: boolean) {
+    this.emulateHalves = emulateHalves;
   }
 
   /** `wanted`, or with a number behind it when a value has that name already. */
@@ -30,7 +31,11 @@ export class ModelBuilder {
   }
 
   elementType(type: DataType): number {
-    return ONNX_TYPES[this.emulateBf16 && type === "kBF16" ? "kFLOAT" : type];
+    return ONNX_TYPES[this.isEmulated(type) ? "kFLOAT" : type];
+  }
+
+  isEmulated(type: DataType): boolean {
+    return this.emulateHalves && (type === "kHALF" || type === "kBF16");
   }
 
   weights(weights: Weights, name: string): string {
@@ -38,12 +43,11 @@ export class ModelBuilder {
     if (known !== undefined) return known;
     const made = this.unique(name);
     this.#weights.set(weights, made);
-    const widened = this.emulateBf16 && weights.type === "kBF16";
     this.initializers.push({
       name: made,
       dataType: this.elementType(weights.type),
       dims: weights.dims,
-      rawData: widened ? widenBf16(weights.values) : weights.values,
+      rawData: this.isEmulated(weights.type) ? widen(weights) : weights.values,
     });
     return made;
   }
@@ -127,11 +131,7 @@ export class GraphBuilder {
   }
 }
 
-function widenBf16(values: Uint8Array): Uint8Array {
-  const wide = new Uint8Array(values.byteLength * 2);
-  for (let i = 0; i < values.byteLength; i += 2) {
-    wide[2 * i + 2] = values[i] as number;
-    wide[2 * i + 3] = values[i + 1] as number;
-  }
-  return wide;
+function widen(weights: Weights): Uint8Array {
+  const { buffer, byteOffset, byteLength } = numbersOf(weights) as Float32Array;
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }

@@ -92,8 +92,8 @@ export class OnnxSession {
     }
     const type = ORT_TYPES[tensor.type];
     if (type === undefined) throw new TrtorchError("unsupported", `onnxruntime takes no ${tensor.type} inputs`);
-    // bfloat16 is emulated in float.
-    const dtype = tensor.type === "kBF16" ? "float32" : scalarTypeOf(tensor.type);
+    // Half precision is emulated in float.
+    const dtype = isHalf(tensor.type) ? "float32" : scalarTypeOf(tensor.type);
     const source =
       value.dtype === dtype ? value : Tensor.of(dtype, value.sizes, rounded(tensor.type, value.toNumbers()));
     // onnxruntime keeps a view while it runs, and typed arrays need aligned memory.
@@ -112,7 +112,7 @@ export class OnnxSession {
 /** Prepares a network for the CPU. Release the session when done. */
 export async function createSession(network: Network, options: SessionOptions = {}): Promise<OnnxSession> {
   const ort = await loadRuntime();
-  const model = toOnnx(network, { emulateBf16: true });
+  const model = toOnnx(network, { emulateHalves: true });
   const settings: InferenceSession.SessionOptions = {
     executionProviders: ["cpu"],
     // What fails is thrown, and need not be printed too.
@@ -157,7 +157,7 @@ interface OrtType {
 
 const ORT_TYPES: Partial<Record<DataType, OrtType>> = {
   kFLOAT: { name: "float32", array: Float32Array },
-  kHALF: { name: "float16", array: Uint16Array },
+  kHALF: { name: "float32", array: Float32Array },
   kBF16: { name: "float32", array: Float32Array },
   kINT32: { name: "int32", array: Int32Array },
   kINT64: { name: "int64", array: BigInt64Array },
@@ -168,12 +168,16 @@ const ORT_TYPES: Partial<Record<DataType, OrtType>> = {
 
 function fromOrt(type: DataType, value: OrtTensor): Tensor {
   const data = value.data as unknown as ArrayBufferView;
-  if (type === "kBF16") return Tensor.of("bfloat16", value.dims, data as unknown as Float32Array);
+  if (isHalf(type)) return Tensor.of(scalarTypeOf(type), value.dims, data as unknown as Float32Array);
   return Tensor.from(scalarTypeOf(type), value.dims, data);
 }
 
 function rounded(type: DataType, numbers: NumberArray): NumberArray {
-  return type === "kBF16" ? Tensor.of("bfloat16", [numbers.length], numbers).toNumbers() : numbers;
+  return isHalf(type) ? Tensor.of(scalarTypeOf(type), [numbers.length], numbers).toNumbers() : numbers;
+}
+
+function isHalf(type: DataType): boolean {
+  return type === "kHALF" || type === "kBF16";
 }
 
 function fail(what: string): (cause: unknown) => never {

@@ -46,6 +46,16 @@ t.test("bfloat16 is computed with its digits", async (t) => {
   t.same(Array.from(out?.toNumbers() ?? []), [0, 1.5], "1 + 1/256 has more digits than a bfloat16");
 });
 
+t.test("float16 is rounded after every layer", async (t) => {
+  const network = new Network();
+  const x = network.addInput("x", "kHALF", [3]);
+  const square = network.addElementWise(x, x, "kPROD");
+  network.markOutput(network.addUnary(square, "kSQRT"), "y");
+  const { y } = await execute(network, { x: Tensor.of("float16", [3], [3, 300, 1.001953125]) });
+  // 300 * 300 is beyond 65504; 1.001953125 squared rounds to 1.00390625, whose root rounds back.
+  t.same([y?.dtype, [...(y?.toNumbers() ?? [])]], ["float16", [3, Number.POSITIVE_INFINITY, 1.001953125]]);
+});
+
 t.test("dynamic dims are named, and one session takes all sizes", async (t) => {
   const network = new Network();
   const x = network.addDynamicInput("x", "kFLOAT", [{ min: 1, opt: 2, max: 4, symbol: "batch" }, 3]);
