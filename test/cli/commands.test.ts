@@ -15,9 +15,16 @@ t.test("check: what is supported, and exit code 1 where something is not", async
   const json = await trtorch(root, ["check", "export.pt2", "--json"]);
   t.match(JSON.parse(json.stdout), { models: [{ model: "export", supported: true, parameters: { elements: 81194 } }] });
   write(root, { "broken.ts": "not an archive" });
-  const broken = await trtorch(root, ["check", "broken.ts", "--input", "1"]);
+  const broken = await trtorch(root, ["check", "broken.ts", "trace.ts", "--input", "1x1x32x32"]);
   t.equal(broken.code, 1);
-  t.match(broken.stdout, /^broken: .+\n$/);
+  t.match(
+    broken.stdout,
+    /^broken: this is no ZIP archive, .+\n {2}at broken\.ts\n {2}hint: Save the model with torch\.jit\.save .+\ntrace: supported; /,
+  );
+  const program = await trtorch(root, ["check", "broken.ts", "--input", "1", "--json"]);
+  t.match(JSON.parse(program.stdout), {
+    models: [{ model: "broken", error: /^this is no ZIP/, hint: /^Save/, location: { file: join(root, "broken.ts") } }],
+  });
 });
 
 t.test("inspect: models, and files that are none", async (t) => {

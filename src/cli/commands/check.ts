@@ -1,10 +1,10 @@
 import { type Command, Option } from "commander";
 import type { ModelConfig } from "../../config/config.js";
 import type { InputDeclaration, SupportReport } from "../../index.js";
-import { TrtorchError } from "../../util/errors.js";
+import { formatLocation, type SourceLocation, TrtorchError } from "../../util/errors.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
 import { count, formatTable } from "../format.js";
-import { addProjectOptions, loadProject, type ProjectOptions } from "../project.js";
+import { addProjectOptions, displayPath, loadProject, type ProjectOptions } from "../project.js";
 
 interface CheckOptions extends ProjectOptions {
   readonly format?: "markdown";
@@ -25,14 +25,14 @@ export function defineCheck(program: Command, context: CliContext, run: Wrap): v
 async function check(files: readonly string[], options: CheckOptions, context: CliContext): Promise<ExitCode> {
   const config = await loadProject(files, options, context);
   const { renderMarkdown } = await import("../../artifacts/report.js");
-  const reports: (SupportReport | { model: string; error: string })[] = [];
+  const reports: (SupportReport | Unreadable)[] = [];
   let supported = true;
   for (const model of config.models) {
     const result = await report(model);
     reports.push(result);
     supported &&= "error" in result ? false : result.supported;
     if (options.json === true) continue;
-    if ("error" in result) context.stdout(`${result.model}: ${result.error}\n`);
+    if ("error" in result) context.stdout(describeUnreadable(result, context));
     else if (options.format === "markdown") context.stdout(`${renderMarkdown(result)}\n`);
     else context.stdout(describe(result));
   }
@@ -40,8 +40,16 @@ async function check(files: readonly string[], options: CheckOptions, context: C
   return supported ? 0 : 1;
 }
 
+/** A model that nothing can be said of, and why. */
+interface Unreadable {
+  readonly model: string;
+  readonly error: string;
+  readonly hint?: string;
+  readonly location: SourceLocation;
+}
+
 /** One model that cannot be read does not hide what can be said of the others. */
-async function report(model: ModelConfig): Promise<SupportReport | { model: string; error: string }> {
+async function report(model: ModelConfig): Promise<SupportReport | Unreadable> {
   const { checkMethodOperatorSupport, load } = await import("../../index.js");
   const { loadRegistry } = await import("../../worker/custom-converters.js");
   try {
@@ -62,8 +70,19 @@ async function report(model: ModelConfig): Promise<SupportReport | { model: stri
     });
   } catch (error) {
     if (!(error instanceof TrtorchError) || error.code === "internal") throw error;
-    return { model: model.name, error: error.message };
+    const { message, hint, location } = error;
+    return {
+      model: model.name,
+      error: message,
+      ...(hint !== undefined && { hint }),
+      location: location ?? { file: model.source },
+    };
   }
+}
+
+function describeUnreadable({ model, error, hint, location }: Unreadable, context: CliContext): string {
+  const place = formatLocation({ ...location, file: displayPath(location.file, context) });
+  return `${model}: ${error}\n  at ${place}\n${hint === undefined ? "" : `  hint: ${hint}\n`}`;
 }
 
 function describe(report: SupportReport): string {
