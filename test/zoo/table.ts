@@ -1,27 +1,21 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 
-/** A model in one form, and how far it came; `problem` is empty when all went well. */
-export interface TableRow {
-  readonly model: string;
-  readonly form: string;
-  readonly nodes: string;
-  readonly layers: string;
-  readonly maxError: string;
-  readonly dims: string;
-  readonly engine: string;
-  readonly problem: string;
-}
+const COLUMNS = {
+  model: "model",
+  form: "form",
+  nodes: "nodes",
+  layers: "layers",
+  maxError: "max error",
+  dims: "dims",
+  engine: "engine",
+  fp16: "fp16",
+  problem: "problem",
+} as const;
 
-const COLUMNS: readonly (keyof TableRow)[] = [
-  "model",
-  "form",
-  "nodes",
-  "layers",
-  "maxError",
-  "dims",
-  "engine",
-  "problem",
-];
+type Column = keyof typeof COLUMNS;
+
+/** A model in one form, and how far it came; `problem` is empty when all went well. Columns left out stay as they are. */
+export type TableRow = { readonly model: string; readonly form: string } & { readonly [C in Column]?: string };
 
 const INTRODUCTION = `# The zoo
 
@@ -34,34 +28,48 @@ library infers, and built for sm_89. \`export-dynamic\` has a range for the batc
 opt, max and an odd size, as are \`hf_*\`, with ranges of batch and length. \`export-core\` is after
 \`run_decompositions()\`. Models that cannot be scripted have no form \`script\`.
 
+Column fp16 is from \`npm run test:zoo -- --precision fp16 --forms FORMS --table docs/ZOO.md\`: the network as \`precision: fp16\`
+makes it, against the same fp32 numbers of PyTorch. Its largest error as a part of the output's largest number (at most
+2e-2) and the cosine (at least 0.999) are the worst of all outputs and sizes; then the size of the engine for sm_89.
+
 `;
 
-/** Writes the table; rows of the file that are of other models or forms stay. */
+/** Writes the table; what rows of the file say beyond `rows` stays. */
 export function writeTable(file: string, rows: readonly TableRow[]): void {
   const merged = new Map<string, TableRow>();
-  for (const row of [...readTable(file), ...rows]) merged.set(`${row.model} ${row.form}`, row);
+  for (const row of [...readTable(file), ...rows]) {
+    const key = `${row.model} ${row.form}`;
+    merged.set(key, { ...merged.get(key), ...row });
+  }
   const sorted = [...merged.values()].sort((a, b) => a.model.localeCompare(b.model, "en"));
-  const passed = sorted.filter(({ problem }) => problem === "").length;
-  const unmade = sorted.filter(({ nodes, problem }) => nodes === "" && problem.startsWith("PyTorch")).length;
-  const summary = `${passed} pass, ${sorted.length - passed - unmade} fail, ${unmade} that PyTorch itself cannot make.`;
+  const passed = sorted.filter(({ problem = "" }) => problem === "").length;
+  const unmade = sorted.filter(({ nodes = "", problem = "" }) => nodes === "" && problem.startsWith("PyTorch")).length;
+  const halves = sorted.filter(({ fp16 = "" }) => fp16 !== "");
+  const halvesFailed = halves.filter(({ fp16 = "" }) => fp16.startsWith("✗")).length;
+  const summary =
+    `${passed} pass, ${sorted.length - passed - unmade} fail, ${unmade} that PyTorch itself cannot make. ` +
+    `fp16: ${halves.length - halvesFailed} pass, ${halvesFailed} fail.`;
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
-  const head = [line(["model", "form", "nodes", "layers", "max error", "dims", "engine", "problem"])];
-  head.push(line(COLUMNS.map(() => "---")));
-  const body = sorted.map((row) => line(COLUMNS.map((column) => row[column].replaceAll("|", "\\|"))));
+  const columns = Object.keys(COLUMNS) as Column[];
+  const head = [line(Object.values(COLUMNS)), line(columns.map(() => "---"))];
+  const body = sorted.map((row) => line(columns.map((column) => (row[column] ?? "").replaceAll("|", "\\|"))));
   writeFileSync(file, `${INTRODUCTION}${summary}\n\n${[...head, ...body].join("\n")}\n`);
 }
 
+/** Columns by their titles: a table written before a column was thought of can be read. */
 function readTable(file: string): TableRow[] {
   if (!existsSync(file)) return [];
-  return readFileSync(file, "utf8")
+  const [titles = [], , ...rows] = readFileSync(file, "utf8")
     .split("\n")
     .filter((line) => line.startsWith("| "))
-    .slice(2)
-    .map((line) => {
-      const cells = line
+    .map((line) =>
+      line
         .slice(2, -2)
         .split(/(?<!\\)\|/)
-        .map((cell) => cell.trim().replaceAll("\\|", "|"));
-      return Object.fromEntries(COLUMNS.map((column, i) => [column, cells[i] ?? ""])) as unknown as TableRow;
-    });
+        .map((cell) => cell.trim().replaceAll("\\|", "|")),
+    );
+  return rows.map((cells) => {
+    const row = Object.entries(COLUMNS).map(([column, title]) => [column, cells[titles.indexOf(title)] ?? ""]);
+    return Object.fromEntries(row) as TableRow;
+  });
 }
