@@ -50,6 +50,13 @@ export function applyPrecision(
   return new Pass(network, precision === "fp16" ? "kHALF" : "kBF16", options).run();
 }
 
+/** The parts of a layer's name by which `fp32Ops` may name it: layers are called `module.path/aten::operator#2`. */
+export function layerPath({ name }: Pick<Layer, "name">): { bare: string; module: string; operator: string } {
+  const bare = name.replace(/#\d+$/, "");
+  const slash = bare.lastIndexOf("/");
+  return { bare, module: bare.slice(0, Math.max(slash, 0)), operator: bare.slice(slash + 1) };
+}
+
 /** Why a layer stays fp32. */
 type Reason = keyof typeof REASONS;
 
@@ -169,10 +176,7 @@ class Pass {
   }
 
   #isNamed(layer: Layer, names: readonly string[]): boolean {
-    // Layers are called `module.path/aten::operator#2`.
-    const bare = layer.name.replace(/#\d+$/, "");
-    const slash = bare.lastIndexOf("/");
-    const [module, operator] = [bare.slice(0, Math.max(slash, 0)), bare.slice(slash + 1)];
+    const { bare, module, operator } = layerPath(layer);
     let named = false;
     for (const name of names) {
       if ([layer.type, layer.name, bare, operator, module].includes(name) || module.startsWith(`${name}.`)) {
@@ -202,7 +206,9 @@ class Pass {
       for (const output of layer.outputs) this.#inherit(output, [input], this.#kept.get(input));
     } else if (layer.type === "kQUANTIZE" || layer.type === "kDEQUANTIZE") this.#quantization(layer);
     else {
-      const reason = this.#reason(layer, floats);
+      const asked = this.#asked(layer);
+      // What is asked for never takes fp32 from what is computed behind it.
+      const reason = this.#reason(layer, floats) ?? (asked ? "asked" : undefined);
       if (reason === undefined) this.#put(layer, this.#inputs(layer, this.#narrow), this.#narrowed(layer));
       else {
         this.#put(layer, this.#inputs(layer, "kFLOAT"));
@@ -222,7 +228,6 @@ class Pass {
   }
 
   #reason(layer: Layer, floats: readonly ITensor[]): Reason | undefined {
-    if (this.#asked(layer)) return "asked";
     const inherited = this.#inherited(layer, floats);
     if (inherited !== undefined) return inherited;
     switch (layer.type) {
