@@ -1,10 +1,15 @@
 """Engines by TensorRT's own ONNX parser, from PyTorch's ONNX export of the same model files: what ours are compared with.
 
 onnx_engines.py WORK MODEL...   makes WORK/onnx/NAME-bBATCH-PRECISION.engine
+
+fp16 is the model in half precision between fp32 inputs and outputs, strongly typed: the same precision as ours. With
+FLAG=1 also fp16-flag: the fp32 export, built with the FP16 flag, which lets TensorRT keep layers in fp32.
+All builds begin with the timings of our builds, so that equal layers get equal kernels.
 """
-import io, pathlib, sys, time, warnings
+import io, os, pathlib, sys, time, warnings
 import numpy as np
 import torch
+import torchvision
 
 try:
     import tensorrt as trt
@@ -12,47 +17,82 @@ except ImportError:
     import tensorrt_bindings as trt
 
 warnings.filterwarnings("ignore")
+# The fused attention of inference has no ONNX operator.
+torch.backends.mha.set_fastpath_enabled(False)
 work, names = pathlib.Path(sys.argv[1]), sys.argv[2:]
 out = work / "onnx"
 out.mkdir(exist_ok=True)
 logger = trt.Logger(trt.Logger.ERROR)
+builder = trt.Builder(logger)
+timings = b"".join(path.read_bytes() for path in sorted(work.glob(".trtorch-build/timing/*.timing"))[:1])
 
 
-def export(name, batch):
+class Half(torch.nn.Module):
+    """In half precision, between the inputs and outputs of the original."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model.half()
+
+    def forward(self, *inputs):
+        outputs = self.model(*(value.half() if value.is_floating_point() else value for value in inputs))
+        return outputs.float() if isinstance(outputs, torch.Tensor) else tuple(value.float() for value in outputs)
+
+
+def load(name):
+    """The model with the weights of its trace: of torchvision as Python, which the exporter prefers."""
+    traced = torch.jit.load(work / "models" / name / "trace.ts").eval()
+    if name not in vars(torchvision.models):
+        return traced
+    model = getattr(torchvision.models, name)(weights=None).eval()
+    model.load_state_dict(traced.state_dict())
+    return model
+
+
+def export(name, batch, half):
     recorded = np.load(work / "models" / name / "io.npz")
     inputs = [torch.from_numpy(recorded[key]) for key in sorted(k for k in recorded if k.startswith("in"))]
     inputs = tuple(value.repeat(batch, *[1] * (value.dim() - 1)) for value in inputs)
-    model = torch.jit.load(work / "models" / name / "trace.ts").eval()
+    model = load(name)
     file = io.BytesIO()
-    torch.onnx.export(model, inputs, file, dynamo=False, opset_version=17)
+    with torch.no_grad():
+        if half:
+            traced = isinstance(model, torch.jit.ScriptModule)
+            model = torch.jit.trace(Half(model), inputs, check_trace=False) if traced else Half(model)
+        torch.onnx.export(model, inputs, file, dynamo=False, opset_version=17)
     return file.getvalue()
 
 
 def build(model, precision):
-    builder = trt.Builder(logger)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH))
+    global timings
+    kind = trt.NetworkDefinitionCreationFlag
+    flags = 1 << int(kind.STRONGLY_TYPED if precision == "fp16" else kind.EXPLICIT_BATCH)
+    network = builder.create_network(flags)
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(model):
         raise RuntimeError("; ".join(str(parser.get_error(i)) for i in range(parser.num_errors)))
     config = builder.create_builder_config()
-    if precision == "fp16":
+    cache = config.create_timing_cache(timings)
+    config.set_timing_cache(cache, False)
+    if precision == "fp16-flag":
         config.set_flag(trt.BuilderFlag.FP16)
-    return builder.build_serialized_network(network, config)
+    engine = builder.build_serialized_network(network, config)
+    timings = bytes(cache.serialize())
+    return engine
 
 
 for name in names:
     for batch in (1, 32):
-        try:
-            model = export(name, batch)
-        except Exception as error:
-            print(f"{name} b{batch}: no ONNX export: {str(error).splitlines()[0]}", flush=True)
-            continue
-        for precision in ("fp32", "fp16"):
+        for precision in ("fp32", "fp16", *(["fp16-flag"] if os.environ.get("FLAG") == "1" else [])):
             path = out / f"{name}-b{batch}-{precision}.engine"
             if path.exists():
                 continue
             start = time.perf_counter()
-            engine = build(model, precision)
+            try:
+                engine = build(export(name, batch, precision == "fp16"), precision)
+            except Exception as error:
+                print(f"{path.name}: {(str(error).splitlines() or [type(error).__name__])[0][:300]}", flush=True)
+                continue
             if engine is None:
                 print(f"{path.name}: not built", flush=True)
                 continue

@@ -2,13 +2,20 @@
 # Everything that needs a GPU, in one run: engines built by our own runner and addon, verified, measured beside engines
 # of TensorRT's ONNX parser and beside PyTorch, wrapped modules run by Torch-TensorRT's runtime, and a soak.
 #
-#   test/gpu/run.sh OUT STEP...     steps: unit models build onnx measure wrapped torch soak (default: all, in this order)
+#   test/gpu/run.sh OUT STEP...     steps, all in this order by default:
+#     unit      a build and executions through the library         layers   every kind of layer, described and built
+#     models    the models, made or copied                         build    our engines and modules, by our runner
+#     onnx      engines of TensorRT's ONNX parser                  measure  ours verified, and timed beside these
+#     wrapped   modules in Torch-TensorRT's runtime                torch    PyTorch's own latency
+#     features  bf16, int8, refit, profiles, parts in Torch, ...; verify, run and bench over them
+#     soak      memory over loads and executions; kills
 #
 # Environment:
 #   NODE            Node's binary (default: node)
 #   TENSORRT_ROOT   a folder with lib/ that holds libnvinfer.so.10, libnvinfer_plugin.so.10, libnvonnxparser.so.10
 #   PYTHON          a Python with PyTorch and torchvision for CUDA, and TensorRT's bindings (default: python3)
 #   TORCHTRT        Torch-TensorRT's libtorchtrt_runtime.so of the same release as PyTorch
+#   FLAG            1: also ONNX engines with the FP16 flag, for which TensorRT times every layer in two precisions
 #   MODELS          models to measure (default: lenet squeezenet1_1 bert_tiny mobilenet_v3_small resnet50 vit_b_16)
 #   WORK            where models and engines go (default: OUT)
 set -uo pipefail
@@ -16,7 +23,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
-steps=${*:-unit models build onnx measure wrapped torch soak}
+steps=${*:-unit layers models build onnx measure wrapped torch features soak}
 NODE=${NODE:-node} PYTHON=${PYTHON:-python3} WORK=${WORK:-$out}
 export MODELS=${MODELS:-lenet squeezenet1_1 bert_tiny mobilenet_v3_small resnet50 vit_b_16}
 export LD_LIBRARY_PATH=$TENSORRT_ROOT/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
@@ -37,6 +44,8 @@ for name in $steps; do
   case $name in
     unit)
       step unit "$NODE" "$root/dist/test/gpu/smoke.js" "$root/test/fixtures/models" "$WORK/smoke" ;;
+    layers)
+      step layers "$NODE" "$root/dist/test/gpu/layers.js" "${SECONDS_FOR_LAYERS:-60}" ;;
     models)
       for model in lenet squeezenet1_1 bert_tiny; do cp -r "$root/test/fixtures/models/$model" "$WORK/models/" 2>/dev/null; done
       made=$(for model in $MODELS; do case $model in lenet | squeezenet1_1 | bert_tiny) ;; *) echo "$model" ;; esac; done)
@@ -51,6 +60,29 @@ for name in $steps; do
       step measure "$NODE" "$root/dist/test/gpu/measure.js" "$WORK" "$out/measure.json" $MODELS ;;
     wrapped)
       step wrapped "$PYTHON" "$here/wrapped.py" "$WORK" "$TORCHTRT" $MODELS ;;
+    features)
+      mkdir -p "$WORK/features"
+      cp "$here/features.yaml" "$WORK/features/"
+      step quantized "$PYTHON" "$here/quantized.py" "$WORK/models/quantized"
+      step features "$NODE" "$root/bin/trtorch-build.js" build --config "$WORK/features/features.yaml" --on-failure continue
+      for job in "$WORK"/features/engines/*/*-device; do
+        name=$(basename "$(dirname "$job")")
+        # Nothing runs a plan without its weights, nor one engine of several parts.
+        [ -e "$job/model.engine" ] && [ "$name" != lenet-stripped ] || continue
+        command=("$NODE" "$root/bin/trtorch-build.js")
+        given=("$job/model.engine" --allow-host-code)
+        golden=(--golden "$WORK/models/${name%%-*}/io.npz")
+        if [ "$name" = lenet-profiles ]; then
+          for profile in 0 1; do
+            step "verify $name, profile $profile" "${command[@]}" verify "${given[@]}" --model "$WORK/models/lenet/trace.ts" --profile "$profile" --shape max
+          done
+        else
+          step "verify $name" "${command[@]}" verify "${given[@]}" "${golden[@]}" --precision "$(basename "${job%-device}")"
+        fi
+        step "bench $name" "${command[@]}" bench "${given[@]}" --graph
+      done
+      step run "${command[@]}" run "${given[@]}" --seed 1 --output "$WORK/features/run.npz"
+      step parts "$PYTHON" "$here/wrapped.py" "$WORK" "$TORCHTRT" --features ;;
     torch)
       step torch "$PYTHON" "$here/torch_latency.py" "$WORK" "$out/torch.json" $MODELS ;;
     soak)

@@ -26,6 +26,17 @@ def median_ms(run):
     return statistics.median(times)
 
 
+def on_gpu(model):
+    """A trace holds the devices of its making: what it creates on the CPU is to be created on the GPU."""
+    for module in model.modules():
+        if not module._c._has_method("forward"):
+            continue
+        for node in module.graph.findAllNodes("prim::Constant", True):
+            if str(node.output().type()) == "Device":
+                node.s_("value", "cuda:0")
+    return model
+
+
 rows = []
 for name in names:
     recorded = np.load(work / "models" / name / "io.npz")
@@ -41,7 +52,7 @@ for name in names:
                     if name in makers:
                         model = makers[name](weights=None).eval().cuda()
                     else:
-                        model = torch.jit.load(work / "models" / name / "trace.ts").eval().cuda()
+                        model = on_gpu(torch.jit.load(work / "models" / name / "trace.ts").eval().cuda())
                     if precision == "fp16":
                         model = model.half()
                         inputs = [value.half() if value.is_floating_point() else value for value in inputs]
