@@ -1,5 +1,5 @@
 import { formatBytes } from "../cli/format.js";
-import type { OutputComparison } from "../plan/job.js";
+import { type OutputComparison, worstOutput } from "../plan/job.js";
 import { engineSize } from "../runner/summary.js";
 import { drawHistogram } from "./histogram-svg.js";
 import { breakable, type Html, html } from "./html.js";
@@ -11,7 +11,7 @@ export function renderPrecisions(models: readonly (readonly [string, readonly Re
   if (several.length === 0) return null;
   const rows = several.flatMap(([model, jobs]) =>
     jobs.map((job, i) => {
-      const worst = worstOf(job);
+      const worst = worstOutput(comparisonOf(job));
       const size = job.manifest === null ? null : engineSize(job.manifest.artifacts);
       const name = i > 0 ? null : html`<th scope="rowgroup" rowspan="${jobs.length}">${breakable(model)}</th>`;
       return html`<tr>
@@ -69,13 +69,6 @@ function verdict({ passed }: OutputComparison): Html {
 
 function comparisonOf({ summary, result }: ReportedJob): readonly OutputComparison[] {
   return summary?.comparison ?? result?.comparison ?? [];
-}
-
-/** The output that is the furthest beyond what is allowed, or the nearest to it. */
-function worstOf(job: ReportedJob): OutputComparison | null {
-  const share = ({ maxAbsError, allowed }: OutputComparison) =>
-    maxAbsError === 0 ? 0 : (maxAbsError ?? Number.POSITIVE_INFINITY) / allowed;
-  return comparisonOf(job).toSorted((a, b) => share(b) - share(a))[0] ?? null;
 }
 
 function precisionOf(job: ReportedJob): string {

@@ -34,18 +34,23 @@ export interface Recording {
 
 export type TargetKind = "engine" | "model";
 
-export function addExecutableOptions(command: Command): Command {
+/** Options of every command that makes up inputs where none are recorded. */
+export function addSampleOptions(command: Command): Command {
   return command
-    .option(
-      "--input <spec>",
-      "a .npz with values (in0, in1, … or by name), or an input's shape: x=1x3x224x224, or a range as in build",
-      (value: string, before: string[]) => [...before, value],
-      [],
-    )
     .option("--seed <n>", "of the random inputs where no values are given", wholeNumber(0), 0)
     .addOption(
       new Option("--shape <which>", "of the shapes that inputs may have").choices(["min", "opt", "max"]).default("opt"),
-    )
+    );
+}
+
+export function addExecutableOptions(command: Command): Command {
+  command.option(
+    "--input <spec>",
+    "a .npz with values (in0, in1, … or by name), or an input's shape: x=1x3x224x224, or a range as in build",
+    (value: string, before: string[]) => [...before, value],
+    [],
+  );
+  return addSampleOptions(command)
     .option("--profile <n>", "the engine's optimization profile that has the shapes", wholeNumber(0), 0)
     .option("--precision <name>", "fp32, fp16, bf16: of a model, and for the tolerance of verify", precision)
     .option("--method <name>", "of a model (default: forward)")
@@ -62,6 +67,13 @@ export function wholeNumber(least: number): (text: string) => number {
     if (/^\d+$/.test(text) && value >= least) return value;
     throw new InvalidArgumentError(`It is a whole number, at least ${least}.`);
   };
+}
+
+/** For an option that is a tolerance. */
+export function tolerance(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value) && value >= 0) return value;
+  throw new InvalidArgumentError("It is a number, at least 0.");
 }
 
 function precision(text: string): Precision {

@@ -10,6 +10,7 @@ import { defineInit } from "./commands/init.js";
 import { defineInspect } from "./commands/inspect.js";
 import { defineMerge } from "./commands/merge.js";
 import { definePlan } from "./commands/plan.js";
+import { definePrecision } from "./commands/precision.js";
 import { defineReport } from "./commands/report.js";
 import { defineRun } from "./commands/run.js";
 import { defineSetup } from "./commands/setup.js";
@@ -27,6 +28,7 @@ const COMMANDS = [
   defineRun,
   defineVerify,
   defineBench,
+  definePrecision,
   defineInit,
   defineSetup,
   defineDoctor,

@@ -182,6 +182,13 @@ export interface OutputComparison {
   readonly passed: boolean;
 }
 
+/** The output that is the furthest beyond what is allowed, or the nearest to it. */
+export function worstOutput(outputs: readonly OutputComparison[]): OutputComparison | null {
+  const share = ({ maxAbsError, allowed }: OutputComparison) =>
+    maxAbsError === 0 ? 0 : (maxAbsError ?? Number.POSITIVE_INFINITY) / allowed;
+  return outputs.toSorted((a, b) => share(b) - share(a))[0] ?? null;
+}
+
 export interface JobResult {
   readonly artifacts: readonly ArtifactFile[];
   /** Hash of network, weights, builder settings, library and target: equal keys mean equal engines. */

@@ -8,22 +8,32 @@ import type { PlannedJob } from "./plan.js";
  * @throws TrtorchError `usage` where nothing matches: a pattern with a mistake in it must not look like success
  */
 export function filterJobs(jobs: readonly PlannedJob[], patterns: readonly string[]): PlannedJob[] {
-  if (patterns.length === 0) return [...jobs];
+  return filterByName(jobs, patterns, "job", ({ job }) => [job.id, job.model]);
+}
+
+/** As {@link filterJobs}, of anything that has names; the last of them is a model's. */
+export function filterByName<T>(
+  items: readonly T[],
+  patterns: readonly string[],
+  what: string,
+  namesOf: (item: T) => readonly string[],
+): T[] {
+  if (patterns.length === 0) return [...items];
   const matchers = patterns.map((pattern) => {
     const out = pattern.startsWith("!");
     const body = (out ? pattern.slice(1) : pattern).split("*").map(escapeRegExp).join(".*");
     return { out, test: new RegExp(`^${body}$`) };
   });
   const included = matchers.filter((matcher) => !matcher.out);
-  const matches = ({ job }: PlannedJob, { test }: { test: RegExp }) => test.test(job.id) || test.test(job.model);
-  const chosen = jobs.filter(
-    (planned) =>
-      (included.length === 0 || included.some((matcher) => matches(planned, matcher))) &&
-      !matchers.some((matcher) => matcher.out && matches(planned, matcher)),
+  const matches = (item: T, { test }: { test: RegExp }) => namesOf(item).some((name) => test.test(name));
+  const chosen = items.filter(
+    (item) =>
+      (included.length === 0 || included.some((matcher) => matches(item, matcher))) &&
+      !matchers.some((matcher) => matcher.out && matches(item, matcher)),
   );
   if (chosen.length === 0) {
-    const models = [...new Set(jobs.map(({ job }) => job.model))].slice(0, 10).join(", ");
-    throw new TrtorchError("usage", `no job matches ${patterns.join(" ")}`, { hint: `the models are ${models}` });
+    const models = [...new Set(items.map((item) => namesOf(item).at(-1)))].slice(0, 10).join(", ");
+    throw new TrtorchError("usage", `no ${what} matches ${patterns.join(" ")}`, { hint: `the models are ${models}` });
   }
   return chosen;
 }

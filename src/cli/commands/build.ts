@@ -118,9 +118,10 @@ function rejectMistypedCommand(word: string | undefined): void {
   throw new TrtorchError("usage", `there is no command "${word}"`, { hint });
 }
 
-const COMMANDS = "build check plan inspect init setup doctor watch clean cache merge report fingerprint help".split(
-  " ",
-);
+const COMMANDS =
+  "build check plan inspect run verify bench precision init setup doctor watch clean cache merge report fingerprint help".split(
+    " ",
+  );
 
 function override(config: Config, options: BuildOptions): Config {
   const { concurrency, onFailure } = options;

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import type { Tensor } from "../../ir/tensor.js";
 import { type ErrorBin, type OutputComparison, PRECISIONS, type Precision, type Tolerance } from "../../plan/job.js";
 import { TrtorchError } from "../../util/errors.js";
@@ -19,6 +19,7 @@ import {
   recordedTensors,
   type TargetKind,
   targetKind,
+  tolerance,
 } from "../executable.js";
 
 interface VerifyOptions extends ExecutableOptions {
@@ -41,12 +42,6 @@ export function defineVerify(program: Command, context: CliContext, run: Wrap): 
     .option("--atol <x>", "default: 0", tolerance)
     .option("--json", "as JSON; numbers that are not finite are null")
     .action(run((target: string, options: VerifyOptions) => verify(target, options, context)));
-}
-
-function tolerance(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== "" && Number.isFinite(value) && value >= 0) return value;
-  throw new InvalidArgumentError("It is a number, at least 0.");
 }
 
 async function verify(target: string, options: VerifyOptions, context: CliContext): Promise<ExitCode> {
