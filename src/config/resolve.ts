@@ -202,9 +202,7 @@ class Resolver {
     const fp32Ops = option(shape.fp32_ops.unwrap(), "fp32_ops")?.value ?? [];
     const timeout = option(shape.timeout.unwrap(), "timeout")?.value;
     const tolerance = option(shape.tolerance.unwrap(), "tolerance")?.value;
-    return sources.map((source) => ({
-      name: source.name,
-      source: source.path,
+    const shared = {
       method: option(shape.method.unwrap(), "method")?.value ?? "forward",
       inputs,
       backend,
@@ -212,7 +210,6 @@ class Resolver {
       precisions,
       converters,
       fallback: toFallback(fallback),
-      golden: goldenFiles.get(source.path) ?? null,
       tolerance:
         tolerance === undefined
           ? null
@@ -226,7 +223,8 @@ class Resolver {
       requires: { minMemory: requires?.min_memory === undefined ? null : toBytes(requires.min_memory) },
       timeout: timeout === undefined ? null : toMilliseconds(timeout),
       retries: option(shape.retries.unwrap(), "retries")?.value ?? 0,
-    }));
+    };
+    return sources.map(({ name, path }) => ({ ...shared, name, source: path, golden: goldenFiles.get(path) ?? null }));
   }
 
   async #sources(item: Record<string, unknown>, path: Path, outDir: string): Promise<SourceFile[]> {

@@ -55,7 +55,7 @@ export async function removeRecord(outDir: string, id: string): Promise<void> {
 export async function checkFreshness(job: Job, parts: KeyParts, files: StatCache): Promise<Freshness> {
   const record = await readRecord(job.outDir, job.id);
   if (record === null) return { fresh: false, reasons: ["not built yet"] };
-  const reasons = explain(record.parts, parts);
+  const reasons = record.key === job.key ? [] : explain(record.parts, parts);
   if (reasons.length === 0) reasons.push(...(await findDamage(job, record, files)));
   return reasons.length === 0 ? { fresh: true, record } : { fresh: false, reasons };
 }

@@ -1,4 +1,3 @@
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config, ModelConfig } from "../config/config.js";
 import { withImports } from "./converter-files.js";
@@ -79,11 +78,11 @@ export async function createPlan(config: Config, machine: Machine, options: Plan
     config.models.map(async (model) => {
       const converters = [...new Set((await Promise.all(model.converters.map((file) => withImports(file)))).flat())];
       const inputs = [model.source, ...(model.golden === null ? [] : [model.golden]), ...converters];
-      const { size } = await stat(model.source);
+      const { size, sha256 } = await files.identify(model.source);
       const library = libraries.get(model.backend) ?? null;
       const shared: Record<string, string> = {
         "trtorch-build": machine.toolVersion,
-        "model file": (await files.identify(model.source)).sha256,
+        "model file": sha256,
         library: library === null ? "none" : `${library.name} ${library.version}`,
         ...(model.golden !== null && { golden: (await files.identify(model.golden)).sha256 }),
         ...(converters.length > 0 && {
