@@ -8,6 +8,7 @@ import type { Network } from "../network/network.js";
 import { evaluate } from "../network/symbolic.js";
 import { engineSegments, type Partition } from "../partition/partition.js";
 import { nameOf } from "../partition/trace.js";
+import type { OutputComparison } from "../plan/job.js";
 import { formatLocation } from "../util/errors.js";
 import { type GraphOutline, outlineOf } from "./graph-outline.js";
 
@@ -195,8 +196,8 @@ function layerCounts(networks: readonly Network[]): Record<string, number> {
   return Object.fromEntries(Object.entries(counts).sort(([, a], [, b]) => b - a));
 }
 
-/** The report for people: what is missing first, with its places. */
-export function renderMarkdown(report: SupportReport): string {
+/** The report for people: what is missing first, with its places. `comparison` is with the golden file, where there is one. */
+export function renderMarkdown(report: SupportReport, comparison: readonly OutputComparison[] = []): string {
   const lines = [`# ${report.model}: ${report.method}`, ""];
   const missing = report.operators.filter((row) => row.handledBy === null);
   if (report.segments !== undefined) lines.push(...renderSegments(report.segments));
@@ -217,6 +218,14 @@ export function renderMarkdown(report: SupportReport): string {
     lines.push("| binding | type | dims |", "|---|---|---|");
     for (const binding of [...report.inputs, ...report.outputs]) {
       lines.push(`| \`${binding.name}\` | ${binding.type} | ${binding.dims.join(" × ") || "scalar"} |`);
+    }
+    lines.push("");
+  }
+  if (comparison.length > 0) {
+    lines.push("| beside golden | max error | allowed | mean error | cosine |", "|---|---:|---:|---:|---:|");
+    for (const { output, maxAbsError, allowed, meanAbsError, cosine } of comparison) {
+      const numbers = [maxAbsError, allowed, meanAbsError].map((value) => value?.toExponential(2) ?? "not finite");
+      lines.push(`| \`${output}\` | ${numbers.join(" | ")} | ${cosine?.toFixed(6) ?? "not finite"} |`);
     }
     lines.push("");
   }

@@ -261,7 +261,7 @@ class JobRun {
     }
     if (wanted.has("report")) {
       await add("report", "report.json", `${JSON.stringify({ ...report, comparison }, null, 2)}\n`);
-      await add("report", "report.md", renderMarkdown(report));
+      await add("report", "report.md", renderMarkdown(report, comparison ?? []));
     }
     // Engines of parts are of no use without the module that runs the rest.
     if (engines.length > 0 && (wanted.has("module") || "partition" in model)) {

@@ -117,6 +117,10 @@ models:
     t.equal((await build()).code, 0);
     const report = readJson<{ comparison: unknown }>(root, "engines/overflow/fp16-cpu/report.json");
     t.match(report.comparison, [{ output: "output_0", passed: true, histogram: [{ below: 0 }, { below: 1e-8 }] }]);
+    t.match(
+      readFileSync(join(root, "engines/overflow/fp16-cpu/report.md"), "utf8"),
+      /\| beside golden .*\n.*\n\| `output_0` \| \d\.\d\de-\d \| /,
+    );
     const configured = await trtorch(root, ["precision"]);
     t.equal(configured.code, 0);
     t.match(configured.stdout, /^ {2}fp16 +fp32_ops of the config: energy\/aten::mul .* within$/m);
