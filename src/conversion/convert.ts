@@ -5,6 +5,7 @@ import { printNode } from "../ir/printer.js";
 import type { ScalarType } from "../ir/scalar-type.js";
 import { operatorName, printSchema } from "../ir/schema.js";
 import type { Type } from "../ir/type.js";
+import { settleConditionals } from "../network/conditionals.js";
 import type { DataType } from "../network/enums.js";
 import type { ITensor } from "../network/layers.js";
 import { Network } from "../network/network.js";
@@ -95,6 +96,7 @@ export function convert(graph: Graph, options: ConvertOptions): ConversionResult
   outputs.forEach((output, i) => {
     network.markOutput(output.tensor, options.outputNames?.[i] ?? `output_${i}`);
   });
+  if (options.capabilities.backend === "tensorrt-rtx") settleConditionals(network);
   network.prune();
   foldConstants(network);
   return { network, outputStructure, nodes: interpreter.converted };
