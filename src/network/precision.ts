@@ -35,7 +35,9 @@ export interface PrecisionResult {
  * - what the model itself casts up to fp32
  * - long sums, means and products; the squares that are summed: variances and norms overflow first
  * - powers, exponentials, logarithms, reciprocals, trigonometric functions, cumulative sums
- * - sums with constants too small for float16 (an epsilon), coordinates of grid samples, boxes of NMS, scales of quantization
+ * - sums with constants too small for float16 (an epsilon), scales of quantization
+ * - data divided or multiplied by what stayed fp32 for these reasons (a norm near 0, its reciprocal); the result is narrow
+ * - coordinates of grid samples, the arithmetic they come from, and their differences; boxes of NMS
  *
  * Softmax, normalization layers and products of matrices accumulate in fp32 within TensorRT, with half inputs and outputs.
  *
@@ -65,6 +67,7 @@ const REASONS = {
   integers: "computed from integers: positions and masks need more digits",
   upcast: "the model casts to fp32 here",
   statistics: "part of a sum, power or exponential that a half does not hold",
+  scaling: "divided or multiplied by a sum, power or exponential that a half does not hold",
   coordinates: "coordinates need more digits",
 } as const;
 
@@ -107,6 +110,18 @@ const HEAVY: ReadonlySet<LayerType> = new Set<LayerType>([
   "kRESIZE",
 ]);
 
+/** Layers that compute coordinates from coordinates, or hand them on. */
+const COORDINATE_ARITHMETIC: ReadonlySet<LayerType> = new Set<LayerType>([
+  "kELEMENTWISE",
+  "kUNARY",
+  "kACTIVATION",
+  "kSELECT",
+  "kSHUFFLE",
+  "kCONCATENATION",
+  "kSLICE",
+  "kGATHER",
+]);
+
 /** Layers that take a float tensor in whatever precision it comes, and hand it on or tell something about it. */
 const INDIFFERENT: ReadonlySet<LayerType> = new Set<LayerType>([
   "kIDENTITY",
@@ -133,6 +148,8 @@ class Pass {
   /** Of those, the ones that a large constant went into. */
   readonly #large = new Set<ITensor>();
   readonly #summed = new Set<ITensor>();
+  /** What grids of samples are computed from, back to convolutions and products of matrices. */
+  readonly #coordinates = new Set<ITensor>();
   readonly #fp32Layers: { layer: string; reason: string }[] = [];
   readonly #warnings: string[] = [];
 
@@ -152,6 +169,12 @@ class Pass {
       const { type } = layer;
       if (type === "kREDUCE" && layer.attributes.operation !== "kMAX" && layer.attributes.operation !== "kMIN") {
         this.#summed.add(layer.inputs[0] as ITensor);
+      }
+    }
+    for (const layer of [...layers].reverse()) {
+      if (layer.type === "kGRID_SAMPLE") this.#coordinates.add(layer.inputs[1] as ITensor);
+      else if (COORDINATE_ARITHMETIC.has(layer.type) && this.#coordinates.has(layer.outputs[0] as ITensor)) {
+        for (const input of layer.inputs) if (input !== null) this.#coordinates.add(input);
       }
     }
     const recurrences: [LayerOf<"kRECURRENCE">, LayerOf<"kRECURRENCE">][] = [];
@@ -214,7 +237,7 @@ class Pass {
         this.#put(layer, this.#inputs(layer, "kFLOAT"));
         this.#fp32Layers.push({ layer: layer.name, reason: REASONS[reason] });
         // What was asked for, and sampled data, is data like any other behind the layer.
-        const spreads = reason !== "asked" && reason !== "coordinates";
+        const spreads = reason !== "asked" && reason !== "coordinates" && reason !== "scaling";
         for (const output of layer.outputs) this.#inherit(output, floats, spreads ? reason : undefined);
       }
     }
@@ -230,6 +253,8 @@ class Pass {
   #reason(layer: Layer, floats: readonly ITensor[]): Reason | undefined {
     const inherited = this.#inherited(layer, floats);
     if (inherited !== undefined) return inherited;
+    if (COORDINATE_ARITHMETIC.has(layer.type) && this.#coordinates.has(layer.outputs[0] as ITensor))
+      return "coordinates";
     switch (layer.type) {
       case "kFILL":
         return "integers";
@@ -246,10 +271,14 @@ class Pass {
       }
       case "kELEMENTWISE": {
         const { operation } = layer.attributes;
-        const [x, y] = layer.inputs;
+        const [x, y] = layer.inputs as readonly [ITensor, ITensor];
         const square = operation === "kPROD" && x === y && this.#summed.has(layer.outputs[0] as ITensor);
         const epsilon = (operation === "kSUM" || operation === "kMAX") && floats.some((input) => this.#isTiny(input));
-        return square || epsilon || operation === "kPOW" || operation === "kFLOOR_DIV" ? "statistics" : undefined;
+        if (square || epsilon || operation === "kPOW" || operation === "kFLOOR_DIV") return "statistics";
+        // How far from where: what is left when coordinates cancel.
+        if (operation === "kSUB" && floats.some((input) => this.#isCoordinate(input))) return "coordinates";
+        const factors = operation === "kPROD" ? floats : operation === "kDIV" ? [y] : [];
+        return factors.some((input) => this.#kept.get(input) === "statistics") ? "scaling" : undefined;
       }
       case "kGRID_SAMPLE":
       case "kNMS":
@@ -270,6 +299,10 @@ class Pass {
     const heavy = HEAVY.has(layer.type) || contracts(layer);
     // What the model wants in fp32 it wants for products of matrices too.
     return heavy && reason !== "upcast" ? undefined : reason;
+  }
+
+  #isCoordinate(tensor: ITensor): boolean {
+    return this.#coordinates.has(tensor) && tensor.producer?.type !== "kCONSTANT";
   }
 
   #isTiny(tensor: ITensor): boolean {

@@ -199,6 +199,45 @@ t.test("positions stay fp32: rotary embeddings at position 4000", async (t) => {
   t.equal(half.outputs[0]?.producer?.inputs[0]?.type, "kHALF", "the data is half");
 });
 
+t.test("rows of zeros divided by their norm, and multiplied by its reciprocal", async (t) => {
+  const network = new Network();
+  const x = network.addInput("x", "kFLOAT", [2, 8]);
+  const squares = network.addReduce(network.addElementWise(x, x, "kPROD"), "kSUM", [1], true);
+  const norm = network.addElementWise(
+    network.addUnary(squares, "kSQRT"),
+    filled(network, "kFLOAT", [1, 1], 1e-12),
+    "kMAX",
+  );
+  network.markOutput(network.addElementWise(x, norm, "kDIV"), "normalized");
+  const shifted = network.addElementWise(squares, filled(network, "kFLOAT", [1, 1], 1e-12), "kSUM");
+  const factor = network.addUnary(network.addUnary(shifted, "kSQRT"), "kRECIP");
+  const scaled = network.addElementWise(x, factor, "kPROD");
+  const y = network.addMatrixMultiply(scaled, "kNONE", weight(network, 1, [8, 4]), "kNONE");
+  network.markOutput(y, "scaled");
+  const inputs = { x: Tensor.of("float32", [2, 8], [...noise(1, 8), 0, 0, 0, 0, 0, 0, 0, 0]) };
+  const { fp32Layers } = await close(t, network, "fp16", inputs, 2e-3);
+  t.equal(fp32Layers.filter(({ reason }) => reason.startsWith("divided or multiplied")).length, 2);
+  t.notOk(fp32Layers.some(({ layer }) => layer.startsWith("matrix_multiply")));
+});
+
+t.test("coordinates moved by data, and how far they were moved", async (t) => {
+  const network = new Network();
+  const image = network.addInput("image", "kFLOAT", [1, 1, 64, 64]);
+  const step = network.addConvolutionNd(image, 2, [1, 1], makeWeights("kFLOAT", [2, 1, 1, 1], [0.13, -0.07]), null);
+  const moves = network.addShuffle(step, { firstTranspose: [0, 2, 3, 1] });
+  const pixels = Array.from({ length: 64 * 64 }, (_, i) => [i % 64, Math.floor(i / 64)]).flat();
+  const start = network.addConstant(makeWeights("kFLOAT", [1, 64, 64, 2], pixels));
+  const moved = network.addElementWise(start, moves, "kSUM");
+  const scaled = network.addElementWise(moved, filled(network, "kFLOAT", [1, 1, 1, 1], 31.5), "kDIV");
+  const grid = network.addElementWise(scaled, filled(network, "kFLOAT", [1, 1, 1, 1], 1), "kSUB");
+  const options = { interpolationMode: "kLINEAR", alignCorners: true, sampleMode: "kFILL" } as const;
+  network.markOutput(network.addGridSample(image, grid, options), "sampled");
+  network.markOutput(network.addElementWise(moved, start, "kSUB"), "flow");
+  const inputs = { image: Tensor.of("float32", [1, 1, 64, 64], noise(3, 4096)) };
+  // A half has steps of 0.03 at pixel 63: the flow would be off by a tenth, and so would the samples.
+  await close(t, network, "fp16", inputs, 1e-3);
+});
+
 t.test("what the model has in half, and what it casts up", async (t) => {
   const network = new Network();
   const x = network.addInput("x", "kHALF", [2, 300]);
