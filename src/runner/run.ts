@@ -136,14 +136,12 @@ export class Run {
         emit(event);
       };
       const work = new Work(this.#options, tee);
-      const toBuild: PlannedJob[] = [];
       const asking = stale.values();
       const ask = async () => {
         // One iterator, several askers: each job is asked for once.
         for (const planned of asking) {
           const restored = this.#cancelled.signal.aborted ? null : await work.restore(planned);
-          if (restored === null) toBuild.push(planned);
-          else end(planned, restored);
+          if (restored !== null) end(planned, restored);
         }
       };
       await Promise.all(Array.from({ length: RESTORES }, ask));
@@ -160,6 +158,7 @@ export class Run {
       });
       this.#scheduler = scheduler;
       if (this.#cancelled.signal.aborted) scheduler.cancel();
+      const toBuild = stale.filter(({ job }) => !outcomes.has(job.id));
       for (const [id, outcome] of await scheduler.run(toBuild)) outcomes.set(id, outcome);
       await work.settled();
       await logs.close();
