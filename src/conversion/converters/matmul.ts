@@ -246,6 +246,16 @@ export const einsum = converter(
   (ctx, { equation, tensors }) => contract(ctx, tensors, explicitEquation(ctx, equation.replaceAll(" ", ""), tensors)),
 );
 
+/** `nn.Bilinear`: both inputs `[..., features]`, the weight `[out, features1, features2]`. */
+export const bilinear = converter(
+  "aten::bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor",
+  (ctx, { input1, input2, weight, bias }) => {
+    const leading = [..."abcdefgh"].slice(0, input1.dims.length - 1).join("");
+    const product = contract(ctx, [input1, weight, input2], `${leading}x,zxy,${leading}y->${leading}z`);
+    return bias === null ? product : elementWise(ctx, ctx.tensorValue(product, input1.dtype), bias, "kSUM");
+  },
+);
+
 /** With the output written out, and an ellipsis replaced by labels of its own. */
 function explicitEquation(ctx: ConversionContext, equation: string, tensors: readonly TensorValue[]): string {
   const [left = "", right] = equation.split("->");

@@ -1,5 +1,7 @@
+import { isFloatingPoint } from "../../ir/scalar-type.js";
 import type { ITensor } from "../../network/layers.js";
 import { type Dim, type FloatScalar, mul, round, SymFloat, SymInt } from "../../network/symbolic.js";
+import { makeWeights } from "../../network/weights.js";
 import type { ConversionContext } from "../context.js";
 import { reshape } from "../operands.js";
 import { type Converter, converter } from "../registry.js";
@@ -121,3 +123,94 @@ export const upsample: readonly Converter[] = NAMES.flatMap(([name, mode, spatia
     ),
   ];
 });
+
+/** The weight of an input element at a distance from the output's center, in units of the output's step. */
+type Filter = { readonly support: number; readonly weight: (distance: number) => number };
+
+const TRIANGLE: Filter = { support: 1, weight: (x) => Math.max(1 - Math.abs(x), 0) };
+
+/** The cubic convolution kernel with a = -0.5, as Pillow has it; without antialiasing PyTorch uses a = -0.75. */
+const CUBIC: Filter = {
+  support: 2,
+  weight: (distance) => {
+    const x = Math.abs(distance);
+    if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+    return x < 2 ? -0.5 * (((x - 5) * x + 8) * x - 4) : 0;
+  },
+};
+
+/** How much each input element adds to each output element of an axis, `[out, size]`: the filter spread over `step` elements. */
+function spreadWeights(filter: Filter, size: number, out: number, step: number): Float32Array {
+  const weights = new Float32Array(out * size);
+  const reach = filter.support * Math.max(step, 1);
+  for (let i = 0; i < out; i++) {
+    const center = step * (i + 0.5);
+    const first = Math.max(Math.trunc(center - reach + 0.5), 0);
+    const end = Math.min(Math.trunc(center + reach + 0.5), size);
+    const row = Array.from({ length: end - first }, (_, j) =>
+      filter.weight((first + j - center + 0.5) / Math.max(step, 1)),
+    );
+    const sum = row.reduce((a, b) => a + b, 0);
+    row.forEach((weight, j) => {
+      weights[i * size + first + j] = weight / sum;
+    });
+  }
+  return weights;
+}
+
+/** Resizing with antialiasing: a product with a matrix of weights along each axis. */
+function antialiased(ctx: ConversionContext, filter: Filter, args: ResizeArguments): ITensor {
+  const { network } = ctx;
+  const { self, outputSize, scales, alignCorners = false } = args;
+  if (!isFloatingPoint(self.dtype))
+    return ctx.unsupported(`antialiasing of ${self.dtype} images`, "Cast them to float32 first.");
+  const x = self.tensor;
+  const weightsOf = (axis: 0 | 1): ITensor => {
+    const size = self.dims[axis + 2] as Dim;
+    const scale = scales?.[axis] ?? null;
+    const out =
+      outputSize?.[axis] ??
+      scaledSize(ctx, size, scale ?? ctx.unsupported("neither a size nor a scale factor is given"));
+    if (typeof size !== "number" || typeof out !== "number" || !(scale === null || typeof scale === "number")) {
+      return ctx.unsupported(
+        "antialiasing computes its weights at build time, and a size is known only at run time",
+        "Fix the height and width in inputs:; the batch may be a range.",
+      );
+    }
+    const ratio = scale === null ? size / out : 1 / scale;
+    const step = alignCorners ? (size - 1) / Math.max(out - 1, 1) : ratio;
+    return network.addConstant(makeWeights(x.type, [1, 1, out, size], spreadWeights(filter, size, out, step)));
+  };
+  const rows = network.addMatrixMultiply(weightsOf(0), "kNONE", x, "kNONE");
+  return network.addMatrixMultiply(rows, "kNONE", weightsOf(1), "kTRANSPOSE");
+}
+
+export const antialiasedUpsample: readonly Converter[] = (
+  [
+    ["_upsample_bilinear2d_aa", TRIANGLE],
+    ["_upsample_bicubic2d_aa", CUBIC],
+  ] as const
+).flatMap(([name, filter]) => [
+  converter(
+    `aten::${name}(Tensor self, SymInt[2] output_size, bool align_corners, SymFloat? scales_h=None, SymFloat? scales_w=None) -> Tensor`,
+    (ctx, { self, output_size, align_corners, scales_h, scales_w }) =>
+      antialiased(ctx, filter, {
+        self,
+        outputSize: output_size,
+        scales: [scales_h, scales_w],
+        alignCorners: align_corners,
+      }),
+    { limits: "Height and width must be known at build time." },
+  ),
+  converter(
+    `aten::${name}.vec(Tensor input, SymInt[]? output_size, bool align_corners, SymFloat[]? scale_factors) -> Tensor`,
+    (ctx, { input, output_size, align_corners, scale_factors }) =>
+      antialiased(ctx, filter, {
+        self: input,
+        outputSize: output_size,
+        scales: scale_factors,
+        alignCorners: align_corners,
+      }),
+    { limits: "Height and width must be known at build time." },
+  ),
+]);
