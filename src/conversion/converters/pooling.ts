@@ -1,10 +1,11 @@
 import type { ITensor } from "../../network/layers.js";
-import { add, type Dim, equal, floordiv, sameDim } from "../../network/symbolic.js";
-import { iota } from "../axes.js";
+import { add, type Dim, equal, floordiv, mul, sameDim } from "../../network/symbolic.js";
+import { iota, padAxes, range } from "../axes.js";
 import type { ConversionContext } from "../context.js";
-import { elementWise, reshape } from "../operands.js";
+import { elementWise, expandTo, reshape } from "../operands.js";
 import { converter } from "../registry.js";
 import { Scalar, type TensorValue } from "../values.js";
+import { filled } from "./creation.js";
 
 interface PoolingArguments {
   readonly self: TensorValue;
@@ -48,8 +49,18 @@ function postPadding(size: number, kernel: number, stride: number, pad: number, 
   return Math.max((out - 1) * stride + window - size - pad, 0);
 }
 
-function pooling(ctx: ConversionContext, kind: "kMAX" | "kAVERAGE", args: PoolingArguments, spatial: number): ITensor {
-  const { network } = ctx;
+interface Windows {
+  readonly kernel: readonly number[];
+  readonly stride: readonly number[];
+  readonly dilation: readonly number[];
+  readonly pre: readonly number[];
+  readonly post: readonly number[];
+  /** Sizes known at run time only round up: the padding behind does not say by how much. */
+  readonly roundUp: boolean;
+}
+
+/** The windows over `x`, as `batched` gives it. */
+function windowsOf(ctx: ConversionContext, x: ITensor, args: PoolingArguments, spatial: number): Windows {
   const all = (list: readonly number[] | undefined, otherwise: readonly number[]): number[] =>
     Array.from(
       { length: spatial },
@@ -59,31 +70,38 @@ function pooling(ctx: ConversionContext, kind: "kMAX" | "kAVERAGE", args: Poolin
   const kernel = [...lead, ...all(args.kernel_size, [1])];
   const stride = [...lead, ...all(args.stride, all(args.kernel_size, [1]))];
   const dilation = [...lead, ...all(args.dilation, [1])];
-  let pre = [...lead.map(() => 0), ...all(args.padding, [0])];
+  const pre = [...lead.map(() => 0), ...all(args.padding, [0])];
+  const windows = { kernel, stride, dilation, pre };
+  if (!args.ceil_mode) return { ...windows, post: pre, roundUp: false };
+  const sizes = x.dims.slice(2);
+  if (sizes.every((size) => typeof size === "number")) {
+    const post = sizes.map((size, i) =>
+      postPadding(size, kernel[i] as number, stride[i] as number, pre[i] as number, dilation[i] as number),
+    );
+    return { ...windows, post, roundUp: false };
+  }
+  // Where a last window could start in the padding, PyTorch drops it and TensorRT keeps it.
+  if (pre.every((pad, i) => pad + (stride[i] as number) <= (kernel[i] as number)) && dilation.every((n) => n === 1)) {
+    return { ...windows, post: pre, roundUp: true };
+  }
+  return ctx.unsupported(
+    `ceil_mode with stride ${stride}, padding ${pre} and dilation ${dilation} over a size that is known only at run time`,
+    "Fix the image size in the config, or use ceil_mode=False.",
+  );
+}
+
+function pooling(ctx: ConversionContext, kind: "kMAX" | "kAVERAGE", args: PoolingArguments, spatial: number): ITensor {
+  const { network } = ctx;
   const pool = batched(ctx, args.self, spatial);
   let { x } = pool;
-
-  let post = pre;
-  let roundUp = false;
-  if (args.ceil_mode) {
-    const sizes = x.dims.slice(2);
-    if (sizes.every((size) => typeof size === "number")) {
-      post = sizes.map((size, i) =>
-        postPadding(size, kernel[i] as number, stride[i] as number, pre[i] as number, dilation[i] as number),
-      );
-    } else if (pre.every((pad, i) => pad + (stride[i] as number) <= (kernel[i] as number))) {
-      // A last window that starts in the padding, which PyTorch drops and TensorRT keeps, cannot occur.
-      roundUp = true;
-    } else {
-      ctx.unsupported(
-        `ceil_mode with stride ${stride} and padding ${pre} over a size that is known only at run time`,
-        "Fix the image size in the config, or use ceil_mode=False.",
-      );
-    }
+  const windows = windowsOf(ctx, x, args, spatial);
+  const { kernel, stride, dilation, roundUp } = windows;
+  let { pre, post } = windows;
+  // TensorRT's pooling has no dilation.
+  if (dilation.some((step) => step !== 1)) {
+    const seen = windowElements(ctx, x, windows, Number.NEGATIVE_INFINITY);
+    return pool.back(seen.reduce((a, b) => network.addElementWise(a, b, "kMAX")));
   }
-
-  if (dilation.some((step) => step !== 1))
-    return pool.back(dilatedMaxPool(ctx, x, { kernel, stride, dilation, pre, post }));
   if (kind === "kMAX") {
     return pool.back(
       network.addPoolingNd(x, kind, kernel, { strideNd: stride, prePadding: pre, postPadding: post, roundUp }),
@@ -130,43 +148,23 @@ function sameList(a: readonly number[], b: readonly number[]): boolean {
   return a.every((value, i) => value === b[i]);
 }
 
-/** TensorRT's pooling has no dilation: the maximum over one strided slice a window position. */
-function dilatedMaxPool(
-  ctx: ConversionContext,
-  x: ITensor,
-  args: { kernel: number[]; stride: number[]; dilation: number[]; pre: readonly number[]; post: readonly number[] },
-): ITensor {
-  const { network } = ctx;
+/** What each place of the windows holds: a strided slice of the padded input for each. */
+function windowElements(ctx: ConversionContext, x: ITensor, windows: Windows, fill: number): ITensor[] {
+  const { kernel, stride, dilation, pre, post } = windows;
   const at = (list: readonly number[], i: number): number => list[i] as number;
-  const padded = x.dims.map((dim, axis) =>
-    axis < 2 ? dim : add(dim, at(args.pre, axis - 2) + at(args.post, axis - 2)),
-  );
-  if (padded.some((dim, axis) => !sameDim(dim, x.dims[axis] as Dim))) {
-    const start = x.dims.map((_, axis) => (axis < 2 ? 0 : -at(args.pre, axis - 2)));
-    const lowest = ctx.constant(x.type, [], [Number.NEGATIVE_INFINITY]);
-    x = network.addSlice(
-      x,
-      start,
-      padded,
-      padded.map(() => 1),
-      "kFILL",
-      lowest,
-    );
-  }
-  const out = x.dims.slice(2).map((dim, i) => {
-    const window = at(args.dilation, i) * (at(args.kernel, i) - 1) + 1;
-    return add(floordiv(add(dim, -window), at(args.stride, i)), 1);
+  const around = (list: readonly number[]): number[] => [0, 0, ...list];
+  const isPadded = [...pre, ...post].some((pad) => pad > 0);
+  const wide = isPadded ? padAxes(ctx, x, around(pre), around(post), "kFILL", fill) : x;
+  const out = wide.dims.slice(2).map((dim, i) => {
+    const window = at(dilation, i) * (at(kernel, i) - 1) + 1;
+    return add(floordiv(add(dim, -window), at(stride, i)), 1);
   });
-  const size = [...x.dims.slice(0, 2), ...out];
+  const size = [...wide.dims.slice(0, 2), ...out];
   let offsets: number[][] = [[]];
-  args.kernel.forEach((count, i) => {
-    offsets = offsets.flatMap((offset) =>
-      Array.from({ length: count }, (_, step) => [...offset, step * at(args.dilation, i)]),
-    );
+  kernel.forEach((count, i) => {
+    offsets = offsets.flatMap((offset) => range(count).map((step) => [...offset, step * at(dilation, i)]));
   });
-  return offsets
-    .map((offset) => network.addSlice(x, [0, 0, ...offset], size, [1, 1, ...args.stride]))
-    .reduce((a, b) => network.addElementWise(a, b, "kMAX"));
+  return offsets.map((offset) => ctx.network.addSlice(wide, around(offset), size, [1, 1, ...stride]));
 }
 
 export const maxPool1d = converter(
@@ -182,30 +180,63 @@ export const maxPool3d = converter(
   (ctx, args) => pooling(ctx, "kMAX", args, 3),
 );
 
-const NO_INDICES = "Only the values: the indices must not be used.";
-
-/** Refuses a model that uses the indices beside the values. */
-function valuesOnly(ctx: ConversionContext, values: ITensor): [ITensor, ITensor] {
-  if (ctx.node.outputs[1]?.hasUses) {
-    ctx.unsupported("TensorRT's pooling gives no indices", "Use return_indices=False, or leave the operator to Torch.");
+/** The maxima, and where each stands among the elements of its channel; of equal ones the first. */
+function maxWithIndices(ctx: ConversionContext, args: PoolingArguments, spatial: number): [ITensor, ITensor] {
+  const values = pooling(ctx, "kMAX", args, spatial);
+  if (!ctx.node.outputs[1]?.hasUses) return [values, values];
+  const { network } = ctx;
+  const { x, back } = batched(ctx, args.self, spatial);
+  const windows = windowsOf(ctx, x, args, spatial);
+  if (windows.roundUp) {
+    ctx.unsupported(
+      "indices in ceil_mode over a size that is known only at run time",
+      "Fix the image size in the config, or use ceil_mode=False.",
+    );
   }
-  return [values, values];
+  const sizes = x.dims.slice(2);
+  const places = reshape(ctx, iota(ctx, mul(...sizes)), [1, 1, ...sizes]);
+  const elements = windowElements(ctx, x, windows, Number.NEGATIVE_INFINITY);
+  const [first, ...others] = windowElements(ctx, places, windows, 0) as [ITensor, ...ITensor[]];
+  let largest = elements[0] as ITensor;
+  let indices = expandTo(ctx, first, largest.dims);
+  others.forEach((place, i) => {
+    const element = elements[i + 1] as ITensor;
+    indices = network.addSelect(network.addElementWise(element, largest, "kGREATER"), place, indices);
+    largest = network.addElementWise(element, largest, "kMAX");
+  });
+  return [values, back(indices)];
 }
 
 export const maxPool1dWithIndices = converter(
   "aten::max_pool1d_with_indices(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=0, int[1] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)",
-  (ctx, args) => valuesOnly(ctx, pooling(ctx, "kMAX", args, 1)),
-  { limits: NO_INDICES },
+  (ctx, args) => maxWithIndices(ctx, args, 1),
 );
 export const maxPool2dWithIndices = converter(
   "aten::max_pool2d_with_indices(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)",
-  (ctx, args) => valuesOnly(ctx, pooling(ctx, "kMAX", args, 2)),
-  { limits: NO_INDICES },
+  (ctx, args) => maxWithIndices(ctx, args, 2),
 );
 export const maxPool3dWithIndices = converter(
   "aten::max_pool3d_with_indices(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)",
-  (ctx, args) => valuesOnly(ctx, pooling(ctx, "kMAX", args, 3)),
-  { limits: NO_INDICES },
+  (ctx, args) => maxWithIndices(ctx, args, 3),
+);
+
+/** Each element where it stood before pooling, zeros around it. */
+function unpooled(ctx: ConversionContext, self: TensorValue, indices: TensorValue, sizes: readonly Dim[]): ITensor {
+  const leading = self.dims.slice(0, self.dims.length - sizes.length);
+  const flat = [...leading, mul(...self.dims.slice(leading.length))];
+  const zeros = filled(ctx, [...leading, mul(...sizes)], new Scalar("int", 0), self.dtype);
+  const [places, updates] = [indices, self].map(({ tensor }) => reshape(ctx, tensor, flat)) as [ITensor, ITensor];
+  const scattered = ctx.network.addScatter(zeros.tensor, places, updates, "kELEMENT", leading.length);
+  return reshape(ctx, scattered, [...leading, ...sizes]);
+}
+
+export const maxUnpool2d = converter(
+  "aten::max_unpool2d(Tensor self, Tensor indices, SymInt[2] output_size) -> Tensor",
+  (ctx, { self, indices, output_size }) => unpooled(ctx, self, indices, output_size),
+);
+export const maxUnpool3d = converter(
+  "aten::max_unpool3d(Tensor self, Tensor indices, SymInt[3] output_size, int[3] stride, int[3] padding) -> Tensor",
+  (ctx, { self, indices, output_size }) => unpooled(ctx, self, indices, output_size),
 );
 
 export const avgPool1d = converter(
@@ -334,6 +365,16 @@ export const _adaptiveAvgPool3d = converter(
   "aten::_adaptive_avg_pool3d(Tensor self, SymInt[3] output_size) -> Tensor",
   (ctx, { self, output_size }) => adaptivePooling(ctx, "kAVERAGE", self, output_size),
 );
+const NO_INDICES = "Only the values: the indices must not be used.";
+
+/** Refuses a model that uses the indices beside the values. */
+function valuesOnly(ctx: ConversionContext, values: ITensor): [ITensor, ITensor] {
+  if (ctx.node.outputs[1]?.hasUses) {
+    ctx.unsupported("the indices of adaptive pooling", "Use return_indices=False, or max_pool with a fixed kernel.");
+  }
+  return [values, values];
+}
+
 export const adaptiveMaxPool1d = converter(
   "aten::adaptive_max_pool1d(Tensor self, int[1] output_size) -> (Tensor, Tensor)",
   (ctx, { self, output_size }) => valuesOnly(ctx, adaptivePooling(ctx, "kMAX", self, output_size)),
