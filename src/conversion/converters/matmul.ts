@@ -256,6 +256,16 @@ export const bilinear = converter(
   },
 );
 
+/** What a bilinear layer decomposes into: a product of three, each spread over the dims it lacks, summed over `sumdim`. */
+export const trilinear = converter(
+  "aten::_trilinear(Tensor i1, Tensor i2, Tensor i3, int[] expand1, int[] expand2, int[] expand3, int[] sumdim, int unroll_dim=1) -> Tensor",
+  (ctx, { i1, i2, i3, expand1, expand2, expand3, sumdim }) => {
+    const labels = [..."abcdefghijklmnop"].slice(0, i1.dims.length + expand1.length);
+    const without = (dims: readonly number[]): string => labels.filter((_, axis) => !dims.includes(axis)).join("");
+    return contract(ctx, [i1, i2, i3], `${[expand1, expand2, expand3].map(without).join()}->${without(sumdim)}`);
+  },
+);
+
 /** With the output written out, and an ellipsis replaced by labels of its own. */
 function explicitEquation(ctx: ConversionContext, equation: string, tensors: readonly TensorValue[]): string {
   const [left = "", right] = equation.split("->");
