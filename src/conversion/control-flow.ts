@@ -237,7 +237,10 @@ function runtimeLoop(
     loop.addTripLimit(network.addElementWise(below, goesOn.value, "kAND"), "kWHILE");
   });
   return recurrences.map(({ value }, i) => {
-    const last = ctx.tensorValue(loop.addLoopOutput(value, "kLAST_VALUE"), dtypeOf(initial[i] as IValue));
+    const output = loop.addLoopOutput(value, "kLAST_VALUE");
+    // Its builder fails where another loop takes a loop's output into its body, but for a layer between them.
+    const result = ctx.capabilities.backend === "tensorrt-rtx" ? network.addIdentity(output) : output;
+    const last = ctx.tensorValue(result, dtypeOf(initial[i] as IValue));
     return initial[i] instanceof TensorValue ? last : scalarOf(interpreter, last);
   });
 }

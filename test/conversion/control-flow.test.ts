@@ -1,5 +1,7 @@
 import t from "tap";
 import { execute } from "../../src/backends/onnx/runtime.js";
+import { buildEngine } from "../../src/backends/tensorrt/index.js";
+import { setup } from "../../src/backends/tensorrt/setup.js";
 import type { Capabilities } from "../../src/conversion/context.js";
 import { convert } from "../../src/conversion/convert.js";
 import { defaultRegistry } from "../../src/conversion/default-registry.js";
@@ -7,6 +9,8 @@ import type { InputSpec } from "../../src/ir/input-spec.js";
 import { parseIR } from "../../src/ir/parser.js";
 import { Tensor } from "../../src/ir/tensor.js";
 import type { Network } from "../../src/network/network.js";
+
+await setup({ flavours: ["rtx"] });
 
 const capabilities = { backend: "onnxruntime", version: [1, 0] } as const;
 
@@ -147,4 +151,27 @@ t.test("branches of other sizes than each other are refused for TensorRT-RTX", a
     message: /^prim::If: its branches give tensors of sizes \[2\] and \[3\]/,
   });
   t.equal(toNetwork(ir, inputs).outputs.length, 1);
+});
+
+t.test("TensorRT-RTX builds a loop over the result of another", async (t) => {
+  const network = toNetwork(
+    `graph(%x : Tensor):
+      %yes : bool = prim::Constant[value=1]()
+      %zero : int = prim::Constant[value=0]()
+      %one : int = prim::Constant[value=1]()
+      %n : int = aten::size(%x, %zero)
+      %sum : Tensor = prim::Loop(%n, %yes, %x)
+        block0(%i : int, %a : Tensor):
+          %b : Tensor = aten::add(%a, %x, %one)
+          -> (%yes, %b)
+      %product : Tensor = prim::Loop(%n, %yes, %x)
+        block0(%j : int, %c : Tensor):
+          %d : Tensor = aten::mul(%c, %sum)
+          -> (%yes, %d)
+      return (%product)`,
+    [{ ...x, dims: [{ min: 1, opt: 2, max: 4 }] }],
+    { backend: "tensorrt-rtx", version: [1, 0] },
+  );
+  t.strictSame(await run(network, [[1, -2]]), [9, -72]);
+  t.ok((await buildEngine(network, { flavour: "rtx", targets: ["sm_89"] })).engine.length > 1000);
 });

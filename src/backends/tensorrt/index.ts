@@ -99,19 +99,20 @@ export async function buildEngine(network: Network | NetworkProgram, request: Bu
     const name = request.flavour === "rtx" ? "TensorRT-RTX" : "TensorRT";
     return { engine, timingCache, library: { name, version, path }, duration: performance.now() - start };
   } catch (error) {
-    throw explain(fromNative(error), request);
+    throw explain(fromNative(error), request, program);
   }
 }
 
 /** Adds what the library's own words do not say. */
-function explain(error: unknown, { flavour, options = {} }: BuildRequest): unknown {
-  const { refit, stripPlan } = options;
-  if (!(error instanceof TrtorchError) || error.code !== "library" || flavour !== "rtx" || !(refit || stripPlan))
-    return error;
-  return new TrtorchError(error.code, error.message, {
-    hint: "With refit or strip_plan, TensorRT-RTX needs a GPU while it builds.",
-    cause: error,
-  });
+function explain(error: unknown, { flavour, options = {} }: BuildRequest, { layers }: NetworkProgram): unknown {
+  if (!(error instanceof TrtorchError) || error.code !== "library" || flavour !== "rtx") return error;
+  const hint =
+    options.refit || options.stripPlan
+      ? "With refit or strip_plan, TensorRT-RTX needs a GPU while it builds."
+      : error.message.includes("Myelin") && layers.some(({ type }) => type === "kCONDITION" || type === "kTRIP_LIMIT")
+        ? "TensorRT-RTX's builder fails on some conditionals and loops beside sizes that are ranges: fix the sizes in inputs:, leave the branch to Torch (fallback:), or build with backend: tensorrt."
+        : undefined;
+  return hint === undefined ? error : new TrtorchError(error.code, error.message, { hint, cause: error });
 }
 
 /** The version of the library that would build, as `1.7.1`. Rejects with `missing-library` where there is none. */
