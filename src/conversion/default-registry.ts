@@ -7,6 +7,7 @@ import * as comparison from "./converters/comparison.js";
 import * as concat from "./converters/concat.js";
 import * as convolution from "./converters/convolution.js";
 import * as creation from "./converters/creation.js";
+import * as deformConv from "./converters/deform-conv.js";
 import * as detection from "./converters/detection.js";
 import * as diagonal from "./converters/diagonal.js";
 import * as distance from "./converters/distance.js";
@@ -89,6 +90,7 @@ const MODULES: Readonly<Record<string, Record<string, unknown>>> = {
   "converters/quantize": quantize,
   "converters/sampling": sampling,
   "converters/distance": distance,
+  "converters/deform-conv": deformConv,
   "converters/detection": detection,
 };
 
