@@ -40,7 +40,7 @@ ${sections.join("\n")}
 
 | node | what becomes of it | limits |
 |---|---|---|
-| \`prim::If\` | The branch that fixed sizes, bounds of ranges or constants decide; else a conditional. For TensorRT-RTX, branches of few light layers are both computed, and one is selected. | Both branches give tensors, for TensorRT-RTX of equal sizes; whose builder also fails on a few conditionals with heavy branches beside ranges (3 in 1000 random ones). |
+| \`prim::If\` | The branch that fixed sizes, bounds of ranges or constants decide; else a conditional. For TensorRT-RTX, branches of few light layers are both computed, and one is selected. | Both branches give tensors, for TensorRT-RTX of equal sizes; whose builder also fails on a few conditionals with heavy branches beside ranges (3 of 700 random ones). |
 | \`prim::Loop\` | Unrolled where the number of iterations is known; else a loop. | Carried tensors keep their shape; a condition is computed from tensors from the start. |
 
 ## Kinds of node without a schema
