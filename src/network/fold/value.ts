@@ -6,7 +6,7 @@ import { makeWeights, numbersOf } from "../weights.js";
 /** Numbers being computed with: float32 for all floats, doubles for int64, which are exact up to 2^53. */
 export type Data = Float32Array | Float64Array | Int32Array | Int8Array | Uint8Array;
 
-/** A constant tensor in a form that can be computed with. Row-major. */
+/** A constant tensor in a form that can be computed with. Row-major; the numbers may be those of another value too. */
 export interface Value {
   readonly type: DataType;
   readonly dims: readonly number[];
@@ -92,15 +92,12 @@ export function stridesOf(dims: readonly number[]): number[] {
   return strides;
 }
 
-/** Elements read with strides, which may be negative or zero, into row-major order. */
+/** Elements read with strides, which may be negative or zero, in row-major order; not copied where they stand so. */
 export function strided<T extends Data>(data: T, dims: readonly number[], strides: readonly number[], offset = 0): T {
+  if (isRowMajor(dims, strides)) return data.subarray(offset, offset + numel(dims)) as T;
   const out = similar(data, numel(dims));
   if (out.length === 0) return out;
   const rank = dims.length;
-  if (rank === 0) {
-    out[0] = data[offset] as number;
-    return out;
-  }
   const inner = dims[rank - 1] as number;
   const step = strides[rank - 1] as number;
   const index = new Array<number>(rank).fill(0);
@@ -119,6 +116,11 @@ export function strided<T extends Data>(data: T, dims: readonly number[], stride
     }
   }
   return out;
+}
+
+function isRowMajor(dims: readonly number[], strides: readonly number[]): boolean {
+  const own = stridesOf(dims);
+  return dims.every((size, axis) => size === 1 || strides[axis] === own[axis]);
 }
 
 export function transpose(value: Value, perm: readonly number[]): Value {
