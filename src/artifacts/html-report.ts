@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { count, formatBytes, formatDuration } from "../cli/format.js";
 import { engineSize, HTML_REPORT_FILE } from "../runner/summary.js";
 import { writeFileAtomic } from "../util/atomic-write.js";
+import { count, formatBytes, formatDuration } from "../util/format.js";
 import { packageRoot } from "../util/native-addon.js";
 import { drawGraph } from "./graph-svg.js";
 import { breakable, Html, html } from "./html.js";

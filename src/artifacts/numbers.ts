@@ -1,6 +1,6 @@
-import { formatBytes } from "../cli/format.js";
 import { type OutputComparison, worstOutput } from "../plan/job.js";
 import { engineSize } from "../runner/summary.js";
+import { formatBytes } from "../util/format.js";
 import { drawHistogram } from "./histogram-svg.js";
 import { breakable, type Html, html } from "./html.js";
 import type { ReportedJob } from "./run-report.js";

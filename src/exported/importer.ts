@@ -1,5 +1,6 @@
 import { type Constant, Device } from "../ir/constant.js";
 import { type Block, Graph, type Node, type SourceRange, type Value } from "../ir/graph.js";
+import { findSchema, findSchemas } from "../ir/operators.js";
 import { isFloatingPoint, type ScalarType, scalarTypeCode } from "../ir/scalar-type.js";
 import { type FunctionSchema, operatorName, type Argument as Parameter } from "../ir/schema.js";
 import { Tensor } from "../ir/tensor.js";
@@ -16,7 +17,6 @@ import {
   TensorType,
   type Type,
 } from "../ir/type.js";
-import { findSchema, findSchemas } from "../torchscript/schemas.js";
 import { TrtorchError } from "../util/errors.js";
 import { importHigherOrder } from "./higher-order.js";
 import { placeOf } from "./mutations.js";

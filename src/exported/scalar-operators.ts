@@ -1,6 +1,6 @@
+import { findSchemas } from "../ir/operators.js";
 import type { FunctionSchema } from "../ir/schema.js";
 import { BoolType, FloatType, IntType, NumberType, type Type } from "../ir/type.js";
-import { findSchemas } from "../torchscript/schemas.js";
 
 /** Arithmetic on sizes: Python's functions on numbers, by the TorchScript operators that do the same. */
 const OPERATORS: ReadonlyMap<string, string> = new Map([

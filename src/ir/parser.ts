@@ -1,7 +1,7 @@
-import { findSchemas } from "../torchscript/schemas.js";
 import { TrtorchError } from "../util/errors.js";
 import { type Constant, Device, EnumValue, ObjectValue, TupleValue } from "./constant.js";
 import { type Attribute, type Block, Graph, type Node, type SourceRange, type Value } from "./graph.js";
+import { findSchemas } from "./operators.js";
 import { DTYPE_NAMES } from "./printer.js";
 import { resolveSchema } from "./resolve.js";
 import { isFloatingPoint, type ScalarType, scalarTypeSize } from "./scalar-type.js";

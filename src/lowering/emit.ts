@@ -1,7 +1,7 @@
 import type { Node, Value } from "../ir/graph.js";
+import { findSchemas } from "../ir/operators.js";
 import { resolveSchema } from "../ir/resolve.js";
 import { TensorType, type Type } from "../ir/type.js";
-import { findSchemas } from "../torchscript/schemas.js";
 
 /** A call of an operator in front of `before`, with its schema and the place of `origin` in the source. */
 export function emit(

@@ -7,25 +7,18 @@ import { hasEffect, writtenInputs } from "./effects.js";
 import { evaluate, evaluateTypes } from "./evaluate.js";
 import { holdsTensor, typeOfConstant } from "./freeze.js";
 
-/** Computes an operator on constant tensors; undefined where it cannot. */
-export type FoldTensors = (node: Node, inputs: Constant[]) => Constant[] | undefined;
-
-/** Results differ from call to call, or hold what nobody has written yet. */
-const UNFOLDABLE =
-  /^aten::(?:rand|normal|bernoulli|multinomial|poisson|dropout|feature_dropout|alpha_dropout|rrelu|empty|_.*dropout)/;
-
 /**
- * Computes what depends on constants only: numbers, strings, lists, tuples and dicts by the table in `evaluate`, tensors
- * by `foldTensors`. The latter is for graphs without writes to tensors: a constant knows nothing of views.
+ * Computes what depends on constants only: numbers, strings, lists, tuples and dicts, by the table in `evaluate`. Tensors
+ * are left to conversion, whose converters say what operators on them mean.
  */
-export function foldConstants(graph: Graph, foldTensors?: FoldTensors): boolean {
+export function foldConstants(graph: Graph): boolean {
   const mutable = mutatedTypes(graph);
   let changed = false;
-  for (const node of allNodes(graph.block)) changed = foldNode(node, mutable, foldTensors) || changed;
+  for (const node of allNodes(graph.block)) changed = foldNode(node, mutable) || changed;
   return changed;
 }
 
-function foldNode(node: Node, mutable: ReadonlySet<string>, foldTensors: FoldTensors | undefined): boolean {
+function foldNode(node: Node, mutable: ReadonlySet<string>): boolean {
   if (node.kind === "prim::Constant" || node.outputs.length === 0 || node.blocks.length > 0) return false;
   if (node.owningBlock === undefined || hasEffect(node)) return false;
   const known = evaluateTypes(node);
@@ -36,22 +29,9 @@ function foldNode(node: Node, mutable: ReadonlySet<string>, foldTensors: FoldTen
   const inputs = constantsOf(node.inputs);
   if (inputs === undefined) return false;
   const result = construct(node, inputs, mutable) ?? (readsMutable(node, mutable) ? undefined : evaluate(node, inputs));
-  if (result !== undefined) {
-    const output = node.output();
-    const folded = constantBefore(node, result, typeOfConstant(result, refine(output.type, node)));
-    replaceNode(node, [folded]);
-    return true;
-  }
-  if (foldTensors === undefined || isRandom(node)) return false;
-  const results = foldTensors(node, inputs);
-  if (results === undefined || results.length !== node.outputs.length) return false;
-  const outputs = node.outputs.map((output, i) => {
-    const value = results[i] as Constant;
-    const constant = constantBefore(node, value, typeOfConstant(value, output.type));
-    constant.debugName = output.debugName;
-    return constant;
-  });
-  replaceNode(node, outputs);
+  if (result === undefined) return false;
+  const output = node.output();
+  replaceNode(node, [constantBefore(node, result, typeOfConstant(result, refine(output.type, node)))]);
   return true;
 }
 
@@ -107,9 +87,4 @@ export function isMutable(value: Value, mutable: ReadonlySet<string>): boolean {
   if (mutable.has(printType(value.type))) return true;
   for (const { user, offset } of value.uses) if (writtenInputs(user).includes(offset)) return true;
   return false;
-}
-
-/** Does an operator give something else each time? */
-export function isRandom(node: Node): boolean {
-  return UNFOLDABLE.test(node.kind);
 }

@@ -1,9 +1,9 @@
 import type { Node, Value } from "../ir/graph.js";
+import { findSchemas } from "../ir/operators.js";
 import { nodeError } from "../ir/printer.js";
 import { resolveSchema } from "../ir/resolve.js";
 import type { FunctionSchema } from "../ir/schema.js";
 import { NoneType, TensorType } from "../ir/type.js";
-import { findSchemas } from "../torchscript/schemas.js";
 import { constantBefore } from "./blocks.js";
 import { sameDtype } from "./dtypes.js";
 import { writtenInputs } from "./effects.js";

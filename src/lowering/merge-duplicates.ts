@@ -3,7 +3,11 @@ import { printConstant } from "../ir/printer.js";
 import { printType } from "../ir/type.js";
 import { replaceNode } from "./blocks.js";
 import { hasEffect } from "./effects.js";
-import { isMutable, isRandom, mutatedTypes } from "./fold-constants.js";
+import { isMutable, mutatedTypes } from "./fold-constants.js";
+
+/** Results differ from call to call, or hold what nobody has written yet. */
+const UNREPEATABLE =
+  /^aten::(?:rand|normal|bernoulli|multinomial|poisson|dropout|feature_dropout|alpha_dropout|rrelu|empty|_.*dropout)/;
 
 /**
  * Common subexpressions: where an operator is called on the same values again, its first results are used. For graphs
@@ -55,4 +59,9 @@ function valueKey(value: Value): string {
   const isPlain = constant === null || ["number", "boolean", "string"].includes(typeof constant);
   if (constant === undefined || !isPlain) return `%${value.id}`;
   return `${value.type.kind} ${printConstant(constant, value.type)}`;
+}
+
+/** Does an operator give something else each time? */
+function isRandom(node: Node): boolean {
+  return UNREPEATABLE.test(node.kind);
 }

@@ -7,7 +7,7 @@ import { flattenLists } from "./flatten-lists.js";
 import { flattenObjects } from "./flatten-objects.js";
 import { flattenTuples } from "./flatten-tuples.js";
 import { foldBatchNorm } from "./fold-batch-norm.js";
-import { type FoldTensors, foldConstants } from "./fold-constants.js";
+import { foldConstants } from "./fold-constants.js";
 import { freeze } from "./freeze.js";
 import { functionalize } from "./functionalize.js";
 import { inlineCalls } from "./inline-calls.js";
@@ -26,8 +26,6 @@ import { unrollLoops } from "./unroll-loops.js";
 export interface LoweringOptions {
   /** Called with the graph after each pass that changed it, for `--dump-ir`. The graph goes on changing: print it at once. */
   readonly dumpIr?: (passName: string, graph: Graph) => void;
-  /** Computes operators on constant tensors: conversion knows how. Without it they stay. */
-  readonly foldTensors?: FoldTensors;
   /** How many tensors the method will be given; optional ones beyond them are None. Without it they stay inputs. */
   readonly inputCount?: number | undefined;
   /** How many nodes unrolling loops may add in all; 200 000 when not given. */
@@ -58,7 +56,7 @@ const UNROLL_BUDGET = 200_000;
  *    unrolled, tuples, lists, dicts and objects taken apart, dead code removed
  * 5. remove-dropout
  * 6. functionalize: writes in place become new values
- * 7. simplify again, now with tensors
+ * 7. simplify again
  * 8. merge-duplicates: common subexpressions
  * 9. remove-no-ops: copies and changes of memory layout
  * 10. fold-batch-norm
@@ -77,7 +75,7 @@ export function lower(program: Program, method: string, options: LoweringOptions
   stages.simplify();
   stages.run("remove-dropout", () => removeDropout(graph, report));
   stages.run("functionalize", () => functionalize(graph, report));
-  stages.simplify(options.foldTensors);
+  stages.simplify();
   stages.run("merge-duplicates", () => mergeDuplicates(graph));
   stages.run("remove-no-ops", () => removeNoOps(graph, report));
   stages.run("fold-batch-norm", () => foldBatchNorm(graph, report));
@@ -105,11 +103,11 @@ class Stages {
     return changed;
   }
 
-  simplify(foldTensors?: FoldTensors): void {
+  simplify(): void {
     const graph = this.#graph;
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const changes = [
-        this.run("fold-constants", () => foldConstants(graph, foldTensors)),
+        this.run("fold-constants", () => foldConstants(graph)),
         this.run("resolve-branches", () => resolveBranches(graph)),
         this.run("remove-exceptions", () => removeExceptions(graph, this.#report)),
         this.run("remove-optionals", () => removeOptionals(graph)),

@@ -1,5 +1,6 @@
 import { type Constant, Device } from "../ir/constant.js";
 import { Value } from "../ir/graph.js";
+import { findSchemas } from "../ir/operators.js";
 import type { Argument, FunctionSchema } from "../ir/schema.js";
 import {
   BoolType,
@@ -18,7 +19,6 @@ import { GraphBuilder } from "./graph-builder.js";
 import { type Conversion, convert, type Input, isSubtype, type Match, matchSchemas, unifyAll } from "./matching.js";
 import { parseFile } from "./parser.js";
 import { TENSOR_ATTRIBUTES } from "./python-names.js";
-import { findSchemas } from "./schemas.js";
 import { type CallArgument, Frame, type Special, type Sugared } from "./sugared.js";
 import type { ClassInfo, FunctionInfo } from "./unit.js";
 import { BUILTIN_SOURCE, findBuiltin, findUpgrader } from "./upgraders.js";

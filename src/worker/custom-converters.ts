@@ -3,8 +3,8 @@ import { fileURLToPath } from "node:url";
 import { createJiti } from "jiti";
 import { defaultRegistry } from "../conversion/default-registry.js";
 import { isConverter, type Registry } from "../conversion/registry.js";
+import { findSchemas, registerSchema } from "../ir/operators.js";
 import { printSchema } from "../ir/schema.js";
-import { findSchemas, registerSchema } from "../torchscript/schemas.js";
 import { TrtorchError } from "../util/errors.js";
 
 /**

@@ -1,8 +1,7 @@
 import t from "tap";
 import type { Constant } from "../../src/ir/constant.js";
-import { constantOf, type Graph } from "../../src/ir/graph.js";
+import { constantOf } from "../../src/ir/graph.js";
 import { parseIR } from "../../src/ir/parser.js";
-import { Tensor } from "../../src/ir/tensor.js";
 import { flattenDicts } from "../../src/lowering/flatten-dicts.js";
 import { flattenLists } from "../../src/lowering/flatten-lists.js";
 import { flattenObjects } from "../../src/lowering/flatten-objects.js";
@@ -74,21 +73,6 @@ t.test("fold-constants leaves a list alone that is written to", async (t) => {
       %n : int = aten::len(%l)
       return (%l, %n)`;
   t.match(after(text, foldConstants).join("\n"), "prim::ListConstruct(1)");
-});
-
-t.test("fold-constants asks for tensors", async (t) => {
-  const text = `graph():
-      %a : Long() = prim::Constant[value={3}]()
-      %y : Tensor = aten::neg(%a)
-      %r : Tensor = aten::rand_like(%a, %n, %n, %n, %n, %n)
-      return (%y, %r)`.replace("%a : Long", "%n : NoneType = prim::Constant()\n      %a : Long");
-  const lines = after(text, (graph: Graph) =>
-    foldConstants(graph, (node, inputs) => {
-      t.equal(node.kind, "aten::neg", "what is random is not asked for");
-      return [Tensor.scalar("int64", -(inputs[0] as Tensor).item())];
-    }),
-  );
-  t.strictSame(lines, ["%r = aten::rand_like({3}, None, None, None, None, None)", "return ({-3}, %r)"]);
 });
 
 t.test("resolve-branches takes the known branch", async (t) => {

@@ -1,4 +1,5 @@
 import t from "tap";
+import { findSchemas } from "../../src/ir/operators.js";
 import { operatorName, parseSchema } from "../../src/ir/schema.js";
 import {
   BoolType,
@@ -16,7 +17,6 @@ import {
   type Type,
 } from "../../src/ir/type.js";
 import { isSubtype, matchSchemas, type Operand, unifyTypes } from "../../src/torchscript/matching.js";
-import { findSchemas } from "../../src/torchscript/schemas.js";
 
 const operand = (type: Type): Operand => ({ type });
 

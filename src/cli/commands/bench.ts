@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { TrtorchError } from "../../util/errors.js";
+import { formatTable } from "../../util/format.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
 import {
   addExecutableOptions,
@@ -9,7 +10,6 @@ import {
   targetKind,
   wholeNumber,
 } from "../executable.js";
-import { formatTable } from "../format.js";
 
 interface BenchCommandOptions extends ExecutableOptions {
   readonly warmup: number;

@@ -2,8 +2,8 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import type { Store } from "../../runner/store.js";
 import { TrtorchError } from "../../util/errors.js";
+import { count, formatBytes } from "../../util/format.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
-import { count, formatBytes } from "../format.js";
 import { addProjectOptions, displayPath, loadProject, type ProjectOptions } from "../project.js";
 
 interface CacheOptions extends ProjectOptions {

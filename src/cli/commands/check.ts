@@ -2,8 +2,8 @@ import { type Command, Option } from "commander";
 import type { ModelConfig } from "../../config/config.js";
 import type { InputDeclaration, SupportReport } from "../../index.js";
 import { formatLocation, type SourceLocation, TrtorchError } from "../../util/errors.js";
+import { count, formatTable } from "../../util/format.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
-import { count, formatTable } from "../format.js";
 import { addProjectOptions, displayPath, loadProject, type ProjectOptions } from "../project.js";
 
 interface CheckOptions extends ProjectOptions {

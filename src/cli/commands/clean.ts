@@ -4,8 +4,8 @@ import type { Command } from "commander";
 import { STATE_FOLDER } from "../../plan/freshness.js";
 import { HTML_REPORT_FILE, MANIFEST_FILE, SUMMARY_FILE } from "../../runner/summary.js";
 import { isErrno, sweepLeftovers } from "../../util/atomic-write.js";
+import { count } from "../../util/format.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
-import { count } from "../format.js";
 import { addProjectOptions, displayPath, loadProject, type ProjectOptions } from "../project.js";
 
 interface CleanOptions extends ProjectOptions {

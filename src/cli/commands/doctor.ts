@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { DoctorReport } from "../../backends/tensorrt/doctor.js";
+import { formatTable } from "../../util/format.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
-import { formatTable } from "../format.js";
 
 interface DoctorOptions {
   readonly json?: boolean;

@@ -4,9 +4,9 @@ import type { Command } from "commander";
 import type { EngineTensor } from "../../backends/tensorrt/engine.js";
 import type { DimRange } from "../../ir/input-spec.js";
 import { TrtorchError } from "../../util/errors.js";
+import { formatBytes, formatTable } from "../../util/format.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
 import { isZip, readHead } from "../file-head.js";
-import { formatBytes, formatTable } from "../format.js";
 
 interface InspectOptions {
   readonly json?: boolean;

@@ -14,8 +14,8 @@ import {
 } from "../../runner/summary.js";
 import { publishDirectory, stageDirectory } from "../../util/atomic-write.js";
 import { TrtorchError } from "../../util/errors.js";
+import { count } from "../../util/format.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
-import { count } from "../format.js";
 import { displayPath } from "../project.js";
 
 interface MergeOptions {

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { TrtorchError } from "../../util/errors.js";
+import { formatTable } from "../../util/format.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
-import { formatTable } from "../format.js";
 import {
   addProjectOptions,
   addSelectionOptions,

@@ -3,12 +3,12 @@ import type { ModelConfig } from "../../config/config.js";
 import type { Network } from "../../network/network.js";
 import { type Precision, type Tolerance, worstOutput } from "../../plan/job.js";
 import { TrtorchError } from "../../util/errors.js";
+import { count, formatTable } from "../../util/format.js";
 import type { ExecutableInput } from "../../worker/executable.js";
 import type { Fp32Search, Measurement, Reference } from "../../worker/fp32-search.js";
 import type { SampleOptions } from "../../worker/sample-inputs.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
 import { addSampleOptions, tolerance } from "../executable.js";
-import { count, formatTable } from "../format.js";
 import { addProjectOptions, collect, displayPath, loadProject, type ProjectOptions } from "../project.js";
 
 interface PrecisionOptions extends ProjectOptions, SampleOptions {

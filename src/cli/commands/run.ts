@@ -1,9 +1,9 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { Tensor } from "../../ir/tensor.js";
+import { formatTable } from "../../util/format.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
 import { addExecutableOptions, describeTarget, type ExecutableOptions, openTarget } from "../executable.js";
-import { formatTable } from "../format.js";
 import { displayPath } from "../project.js";
 
 interface RunOptions extends ExecutableOptions {

@@ -2,7 +2,7 @@ import { appendFile } from "node:fs/promises";
 import { relative } from "node:path";
 import type { JobOutcome, RunEvent } from "../../runner/event.js";
 import { unreachable } from "../../util/errors.js";
-import { formatBytes, formatDuration } from "../format.js";
+import { formatBytes, formatDuration } from "../../util/format.js";
 import { describeFailure, describeSummary, type Reporter, type Write } from "./reporter.js";
 
 /** GitHub Actions: annotations among the log's lines, and a table in the step's summary. */

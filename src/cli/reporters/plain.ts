@@ -1,6 +1,6 @@
 import type { RunEvent } from "../../runner/event.js";
 import { unreachable } from "../../util/errors.js";
-import { count } from "../format.js";
+import { count } from "../../util/format.js";
 import { describeFailure, describeOutcome, describeSummary, type Reporter, type Write } from "./reporter.js";
 
 /** A line for whatever a person reading a log wants to know. */

@@ -1,7 +1,7 @@
 import type { JobResult } from "../../plan/job.js";
 import type { JobOutcome, RunEvent, RunSummary } from "../../runner/event.js";
 import { formatLocation } from "../../util/errors.js";
-import { count, formatBytes, formatDuration } from "../format.js";
+import { count, formatBytes, formatDuration } from "../../util/format.js";
 
 /** Turns a run's events into something that a person or a program reads. */
 export interface Reporter {

@@ -2,7 +2,7 @@ import { type DefaultRenderer, Listr, type ListrTaskWrapper, type SimpleRenderer
 import type { JobEvent, JobPhase } from "../../plan/job.js";
 import type { JobOutcome, RunEvent } from "../../runner/event.js";
 import { unreachable } from "../../util/errors.js";
-import { formatDuration } from "../format.js";
+import { formatDuration } from "../../util/format.js";
 import { describeFailure, describeOutcome, describeSummary, type Reporter, type Write } from "./reporter.js";
 
 type Task = ListrTaskWrapper<unknown, typeof DefaultRenderer, typeof SimpleRenderer>;

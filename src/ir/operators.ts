@@ -1,7 +1,7 @@
-import { type FunctionSchema, operatorName, parseSchema } from "../ir/schema.js";
-import { printType } from "../ir/type.js";
 import { TrtorchError } from "../util/errors.js";
+import { type FunctionSchema, operatorName, parseSchema } from "./schema.js";
 import { SCHEMA_TABLE } from "./schema-table.js";
+import { printType } from "./type.js";
 
 /** Where the schemas of one operator are in the table's text, or the schemas once somebody asked for them. */
 type Entry = { readonly start: number; end: number } | FunctionSchema[];

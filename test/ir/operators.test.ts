@@ -1,5 +1,5 @@
 import t from "tap";
-import { findSchema, findSchemas, operatorNames, registerSchema } from "../../src/torchscript/schemas.js";
+import { findSchema, findSchemas, operatorNames, registerSchema } from "../../src/ir/operators.js";
 
 t.test("the overloads of an operator come in PyTorch's order", async (t) => {
   const overloads = findSchemas("aten::add").map((schema) => schema.overload);
