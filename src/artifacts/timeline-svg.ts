@@ -42,14 +42,15 @@ function drawBar(bar: TimelineBar, scale: number): Html {
   const title = `${bar.id}: ${formatTick(bar.end - bar.start)} from ${formatTick(bar.start)}`;
   const rect = (start: number, length: number, name: string) =>
     html`<rect class="${name}" x="${(start * scale).toFixed(2)}" y="1" width="${Math.max(1, length * scale).toFixed(2)}" height="18"/>`;
-  // What is no phase (the worker's start, attempts that failed) comes first.
+  // What is no phase (the worker's start, attempts that failed) comes first. On a GPU the bar begins with the build: what
+  // went before it happened while another job had the device.
   let at = bar.end - JOB_PHASES.reduce((sum, phase) => sum + (bar.phases[phase] ?? 0), 0);
   const parts = JOB_PHASES.flatMap((phase) => {
     const duration = bar.phases[phase];
     if (duration === undefined || bar.failed) return [];
-    const part = rect(Math.max(bar.start, at), duration, `phase-${phase}`);
+    const from = Math.max(bar.start, at);
     at += duration;
-    return [part];
+    return at > from ? [rect(from, at - from, `phase-${phase}`)] : [];
   });
   return html`<g><title>${title}</title>${rect(bar.start, bar.end - bar.start, bar.failed ? "failed" : "rest")}${parts}<line x1="${(bar.end * scale).toFixed(2)}" x2="${(bar.end * scale).toFixed(2)}" y1="0" y2="20"/></g>`;
 }

@@ -18,8 +18,6 @@ import { TrtorchError } from "../util/errors.js";
 import { GoldenMismatch } from "./comparison.js";
 import { type ConvertedModel, capabilitiesOf, convertWithFallback, type PartitionedModel } from "./convert-model.js";
 import { loadRegistry } from "./custom-converters.js";
-import { compareWithGolden } from "./golden.js";
-import { compareChainWithGolden } from "./golden-chain.js";
 import { loadModel } from "./model.js";
 import type { JobContext } from "./protocol.js";
 import { wrapModel } from "./wrap.js";
@@ -133,11 +131,14 @@ class JobRun {
     const { golden, tolerance, backend } = this.#job;
     if (golden === null) return null;
     const networks = parts.map(({ network }) => network);
-    const comparison = await this.#phase("verify", () => {
+    const comparison = await this.#phase("verify", async () => {
       const options = { registry, capabilities: capabilitiesOf(backend) };
-      return "partition" in model
-        ? compareChainWithGolden(model.partition, networks, options, golden, tolerance)
-        : compareWithGolden(networks[0] as Network, golden, tolerance);
+      if ("partition" in model) {
+        const { compareChainWithGolden } = await import("./golden-chain.js");
+        return compareChainWithGolden(model.partition, networks, options, golden, tolerance);
+      }
+      const { compareWithGolden } = await import("./golden.js");
+      return compareWithGolden(networks[0] as Network, golden, tolerance);
     });
     if (comparison === null) {
       const message = `${golden} is not compared with: operators stay with Torch that nothing here can run`;

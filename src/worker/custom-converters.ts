@@ -1,6 +1,5 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { createJiti } from "jiti";
 import { defaultRegistry } from "../conversion/default-registry.js";
 import { isConverter, type Registry } from "../conversion/registry.js";
 import { findSchemas, registerSchema } from "../ir/operators.js";
@@ -15,6 +14,7 @@ import { TrtorchError } from "../util/errors.js";
 export async function loadRegistry(files: readonly string[]): Promise<Registry> {
   const registry = defaultRegistry();
   if (files.length === 0) return registry;
+  const { createJiti } = await import("jiti");
   const jiti = createJiti(import.meta.url, {
     alias: {
       "trtorch-build": fileURLToPath(
