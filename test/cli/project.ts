@@ -7,6 +7,7 @@ import { main } from "../../src/cli/main.js";
 import { fakeContext } from "./fake-context.js";
 
 const PROGRAM = fileURLToPath(new URL("./fake-program.ts", import.meta.url));
+const REAL_PROGRAM = fileURLToPath(new URL("../../bin/trtorch-build.js", import.meta.url));
 const TSX = import.meta.resolve("tsx");
 
 export interface Finished {
@@ -16,19 +17,36 @@ export interface Finished {
   readonly stderr: string;
 }
 
-/** Starts the command line as a process, in a folder. */
-export function start(cwd: string, args: readonly string[], env: Record<string, string> = {}) {
-  const child: ChildProcess = spawn(process.execPath, ["--import", TSX, PROGRAM, ...args], {
+/** The command line in a process of its own. */
+export interface Running {
+  readonly child: ChildProcess;
+  readonly finished: Promise<Finished>;
+  /** What it has printed so far. */
+  output(): string;
+}
+
+/** Starts the command line, with workers that compile nothing, as a process in a folder. */
+export function start(cwd: string, args: readonly string[], env: Record<string, string> = {}): Running {
+  return spawned(cwd, ["--import", TSX, PROGRAM, ...args], env);
+}
+
+/** Builds in a folder with the compiled program and its real workers. */
+export function startReal(cwd: string, ...args: string[]): Running {
+  return spawned(cwd, [REAL_PROGRAM, "build", ...args], {});
+}
+
+function spawned(cwd: string, command: readonly string[], env: Record<string, string>): Running {
+  const child = spawn(process.execPath, command, {
     cwd,
     env: { ...process.env, CI: "1", GITHUB_ACTIONS: "", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let stdout = "";
   let stderr = "";
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
     stdout += text;
   });
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
     stderr += text;
   });
   const finished = new Promise<Finished>((resolve) => {
