@@ -32,6 +32,8 @@ export async function compileJob(job: Job, context: JobContext): Promise<JobResu
 interface Built {
   /** Null where the network is the result itself, as a portable ONNX model. */
   readonly engine: Uint8Array | null;
+  /** Of the engine, where the store has computed it. */
+  readonly sha256: string | undefined;
   readonly reused: boolean;
   readonly library: { readonly name: string; readonly version: string } | null;
 }
@@ -178,7 +180,7 @@ class JobRun {
 
   async #build({ network, key }: Part): Promise<Built> {
     const job = this.#job;
-    if (job.backend === "onnxruntime") return { engine: null, reused: false, library: null };
+    if (job.backend === "onnxruntime") return { engine: null, sha256: undefined, reused: false, library: null };
     const { buildEngine, combineTimingCaches, findLibrary, libraryVersion } = await import(
       "../backends/tensorrt/index.js"
     );
@@ -189,7 +191,7 @@ class JobRun {
     const storeKey: StoreKey = `network-${createHash("sha256").update(`${key} ${library.name} ${library.version}`).digest("hex")}`;
     const known = await store?.get(storeKey);
     const content = known ? await store?.read(known, "engine") : null;
-    if (content) return { engine: content, reused: true, library };
+    if (content) return { engine: content, sha256: known?.files[0]?.sha256, reused: true, library };
     const cachePath = this.#timingCachePath(library);
     const knownTimings = cachePath === null ? null : ((await readTimingCache(cachePath)) ?? Buffer.alloc(0));
     const result = await buildEngine(network, {
@@ -215,8 +217,8 @@ class JobRun {
       );
       if (dropped !== null) this.#context.emit({ type: "warning", message: `${cachePath} is made anew: ${dropped}` });
     }
-    await store?.put(storeKey, [{ name: "engine", content: result.engine }], { library });
-    return { engine: result.engine, reused: false, library };
+    const stored = await store?.put(storeKey, [{ name: "engine", content: result.engine }], { library });
+    return { engine: result.engine, sha256: stored?.files[0]?.sha256, reused: false, library };
   }
 
   #timingCachePath(library: { name: string; version: string }): string | null {
@@ -238,11 +240,15 @@ class JobRun {
     const final = join(job.outDir, job.id);
     const staged = await stageDirectory(final);
     const artifacts: ArtifactFile[] = [];
-    const add = async (kind: ArtifactFile["kind"], path: string, content: string | Uint8Array): Promise<void> => {
-      const bytes = typeof content === "string" ? Buffer.from(content) : content;
+    const add = async (
+      kind: ArtifactFile["kind"],
+      path: string,
+      content: string | Uint8Array,
+      sha256 = createHash("sha256").update(content).digest("hex"),
+    ): Promise<void> => {
       await mkdir(join(staged, path, ".."), { recursive: true });
-      await writeFile(join(staged, path), bytes);
-      artifacts.push({ kind, path, size: bytes.byteLength, sha256: createHash("sha256").update(bytes).digest("hex") });
+      await writeFile(join(staged, path), content);
+      artifacts.push({ kind, path, size: Buffer.byteLength(content), sha256 });
     };
     const wanted = new Set(job.emit);
     const engines = built.flatMap(({ engine }) => engine ?? []);
@@ -250,7 +256,9 @@ class JobRun {
     const numbered = (i: number, extension: string): string =>
       parts.length === 1 ? `model.${extension}` : `model.${i}.${extension}`;
     if (wanted.has("engine")) {
-      for (const [i, engine] of engines.entries()) await add("engine", numbered(i, "engine"), engine);
+      for (const [i, { engine, sha256 }] of built.entries()) {
+        if (engine !== null) await add("engine", numbered(i, "engine"), engine, sha256);
+      }
     }
     if (engines.length === 0 || wanted.has("onnx")) {
       const { writeOnnx } = await import("../backends/onnx/file.js");
