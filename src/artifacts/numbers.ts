@@ -9,10 +9,12 @@ import type { ReportedJob } from "./run-report.js";
 export function renderPrecisions(models: readonly (readonly [string, readonly ReportedJob[]])[]): Html | null {
   const several = models.filter(([, jobs]) => new Set(jobs.map(precisionOf)).size > 1 || jobs.some(isQuantized));
   if (several.length === 0) return null;
+  const timed = several.some(([, jobs]) => jobs.some(({ result }) => result?.latencyMs != null));
   const rows = several.flatMap(([model, jobs]) =>
     jobs.map((job, i) => {
       const worst = worstOutput(comparisonOf(job));
       const size = job.manifest === null ? null : engineSize(job.manifest.artifacts);
+      const latency = job.result?.latencyMs ?? null;
       const name = i > 0 ? null : html`<th scope="rowgroup" rowspan="${jobs.length}">${breakable(model)}</th>`;
       return html`<tr>
 ${name}<td>${precisionOf(job)}</td><td>${job.summary?.target ?? job.manifest?.target ?? null}</td>
@@ -22,6 +24,7 @@ ${name}<td>${precisionOf(job)}</td><td>${job.summary?.target ?? job.manifest?.ta
 <td class="number">${worst === null ? null : formatError(worst.allowed)}</td>
 <td class="number">${worst === null ? null : formatError(worst.meanAbsError)}</td>
 <td class="number">${worst === null ? null : formatCosine(worst.cosine)}</td>
+${timed ? html`<td class="number">${latency === null ? null : `${latency.toPrecision(3)} ms`}</td>` : null}
 </tr>
 `;
     }),
@@ -29,10 +32,10 @@ ${name}<td>${precisionOf(job)}</td><td>${job.summary?.target ?? job.manifest?.ta
   return html`<section>
 <h2>Precisions</h2>
 <div class="scroll"><table>
-<thead><tr><th>model</th><th>precision</th><th>target</th><th class="number">engine</th><th>tolerance</th><th class="number">max error</th><th class="number">allowed</th><th class="number">mean error</th><th class="number">cosine</th></tr></thead>
+<thead><tr><th>model</th><th>precision</th><th>target</th><th class="number">engine</th><th>tolerance</th><th class="number">max error</th><th class="number">allowed</th><th class="number">mean error</th><th class="number">cosine</th>${timed ? html`<th class="number">latency</th>` : null}</tr></thead>
 <tbody>${rows}</tbody>
 </table></div>
-<p class="legend">Errors are those of the worst output, beside the model's golden file. <code>trtorch-build precision</code> measures beside fp32 where there is none, and finds the operators to keep in fp32.</p>
+<p class="legend">Errors are those of the worst output, beside the model's golden file, on the CPU reference and on the job's GPU. <code>trtorch-build precision</code> measures beside fp32 where there is none, and finds the operators to keep in fp32.</p>
 </section>`;
 }
 
@@ -41,7 +44,7 @@ export function renderGolden(jobs: readonly ReportedJob[]): Html | null {
   const rows = jobs.flatMap((job) =>
     comparisonOf(job).map(
       (output) => html`<tr>
-<th scope="row">${breakable(job.id)}</th><td>${output.output}</td>
+<th scope="row">${breakable(job.id)}</th><td>${output.output}</td><td>${output.device ?? "CPU reference"}</td>
 <td>${verdict(output)}</td>
 <td class="number">${formatError(output.maxAbsError)}</td>
 <td class="number">${formatError(output.allowed)}</td>
@@ -57,7 +60,7 @@ export function renderGolden(jobs: readonly ReportedJob[]): Html | null {
   return html`<section>
 <h2>Numbers against golden</h2>
 <div class="scroll"><table>
-<thead><tr><th>job</th><th>output</th><th>tolerance</th><th class="number">max error</th><th class="number">allowed</th><th class="number">mean error</th><th class="number">cosine</th><th class="number">NaN</th><th>errors, 0 to 10</th></tr></thead>
+<thead><tr><th>job</th><th>output</th><th>on</th><th>tolerance</th><th class="number">max error</th><th class="number">allowed</th><th class="number">mean error</th><th class="number">cosine</th><th class="number">NaN</th><th>errors, 0 to 10</th></tr></thead>
 <tbody>${rows}</tbody>
 </table></div>
 </section>`;

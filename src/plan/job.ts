@@ -167,6 +167,8 @@ export interface ErrorBin {
 /** One output beside its golden or fp32 value. Numbers are null where they are not finite, as JSON has them. */
 export interface OutputComparison {
   readonly output: string;
+  /** The GPU that computed it; absent: the CPU reference. */
+  readonly device?: string;
   readonly dims: readonly number[];
   readonly maxAbsError: number | null;
   readonly meanAbsError: number | null;
@@ -198,6 +200,8 @@ export interface JobResult {
   readonly summary: ReportSummary;
   /** Null where there is no golden file. */
   readonly comparison: readonly OutputComparison[] | null;
+  /** Of one execution on the device, in milliseconds (the median), where the golden inputs were run there. */
+  readonly latencyMs: number | null;
   /** Milliseconds a phase, for the phases that ran. */
   readonly durations: Partial<Record<JobPhase, number>>;
   readonly library: { readonly name: string; readonly version: string } | null;

@@ -57,12 +57,12 @@ export class GoldenMismatch extends TrtorchError {
   readonly comparison: readonly OutputComparison[];
 
   constructor(job: Pick<Job, "golden" | "precision">, comparison: readonly OutputComparison[]) {
-    const { output, maxAbsError, allowed } = comparison.find(({ passed }) => !passed) as OutputComparison;
+    const { output, device, maxAbsError, allowed } = comparison.find(({ passed }) => !passed) as OutputComparison;
     const how =
       maxAbsError === null
         ? `has other NaNs or infinities than ${job.golden}`
         : `differs from ${job.golden} by ${maxAbsError.toPrecision(3)}, allowed is ${allowed.toPrecision(3)}`;
-    super("mismatch", `${output} ${how}`, {
+    super("mismatch", `${output}${device === undefined ? "" : ` on ${device}`} ${how}`, {
       hint:
         job.precision === "fp32"
           ? "Check that the golden file was recorded with this model file, in eval mode."

@@ -18,6 +18,7 @@ import { TrtorchError } from "../util/errors.js";
 import { GoldenMismatch } from "./comparison.js";
 import { type ConvertedModel, capabilitiesOf, convertWithFallback, type PartitionedModel } from "./convert-model.js";
 import { loadRegistry } from "./custom-converters.js";
+import type { OnDevice } from "./golden-device.js";
 import { loadModel } from "./model.js";
 import type { JobContext } from "./protocol.js";
 import { wrapModel } from "./wrap.js";
@@ -74,14 +75,17 @@ class JobRun {
     });
     const report = makeReport({ ...model, model: job.model, method: job.method, registry });
     const parts = await this.#phase("convert", () => this.#parts(model));
-    const comparison = await this.#verify(model, parts, registry);
-    const built = await this.#context.withDevice(() =>
-      this.#phase("build", async () => {
+    const onReference = await this.#verify(model, parts, registry);
+    const { built, onDevice } = await this.#context.withDevice(async () => {
+      const built = await this.#phase("build", async () => {
         const engines: Built[] = [];
         for (const part of parts) engines.push(await this.#build(part));
         return engines;
-      }),
-    );
+      });
+      return { built, onDevice: await this.#verifyOnDevice(built) };
+    });
+    const comparison = onDevice === null ? onReference : [...(onReference ?? []), ...onDevice.comparison];
+    if (comparison?.some((output) => !output.passed)) throw new GoldenMismatch(job, comparison);
     const [first] = parts as [Part];
     const key =
       parts.length === 1
@@ -101,6 +105,7 @@ class JobRun {
         unsupported: operatorsInTorch(report),
       },
       comparison,
+      latencyMs: onDevice?.latencyMs ?? null,
       durations: this.#durations,
       library: built[0]?.library ?? null,
     };
@@ -150,6 +155,23 @@ class JobRun {
     }
     if (comparison.some((output) => !output.passed)) throw new GoldenMismatch(this.#job, comparison);
     return comparison;
+  }
+
+  /** Null where there is nothing to compare with, no GPU, or no engine that runs by itself. */
+  async #verifyOnDevice(built: readonly Built[]): Promise<OnDevice | null> {
+    const { golden, tolerance, builder } = this.#job;
+    const [engine] = built.map((part) => part.engine);
+    if (golden === null || this.#context.device === null || built.length > 1 || !engine || builder.stripPlan)
+      return null;
+    return this.#phase("verify", async () => {
+      const [{ loadEngine }, { compareOnDevice }] = await Promise.all([
+        import("../backends/tensorrt/engine.js"),
+        import("./golden-device.js"),
+      ]);
+      // The host code in a version-compatible engine is what was built a moment ago.
+      const loaded = await loadEngine(engine, { allowHostCode: builder.versionCompatible });
+      return compareOnDevice(loaded, golden, tolerance).finally(() => loaded.dispose());
+    });
   }
 
   async #phase<R>(phase: JobPhase, work: () => Promise<R> | R): Promise<R> {

@@ -182,7 +182,8 @@ function bigRun(): RunReport {
             networkKey: "n",
             engineReused: false,
             summary: { operators: 1, layers: 2, parameters: 3, unsupported: [] },
-            comparison: [compared([3, 1, 2.999])],
+            comparison: [compared([3, 1, 2.999]), { ...compared([3, 1, 3]), device: "NVIDIA H200 (sm_90)" }],
+            latencyMs: 0.4272,
             durations: { load: 500, lower: 1000, convert: 500, build: 15_000, write: 100 },
             library: { name: "TensorRT", version: "10.6.0" },
           },
@@ -234,14 +235,16 @@ t.test("precisions side by side; a job that failed its golden check shows its nu
     sectionOf(page, title),
   );
   t.same(rowsOf(precisions).slice(1), [
-    ["m", "fp32", "device", "1.0 MB", "within", "1.00e-3", "4.00e-2", "3.33e-4", "1.000000"],
-    ["fp16", "device", "", "beyond", "not finite", "4.00e-2", "not finite", "not finite"],
-    ["q", "fp16, int8", "device", "1.0 MB", "within", "1.00e-3", "4.00e-2", "3.33e-4", "1.000000"],
+    ["m", "fp32", "device", "1.0 MB", "within", "1.00e-3", "4.00e-2", "3.33e-4", "1.000000", "0.427 ms"],
+    ["fp16", "device", "", "beyond", "not finite", "4.00e-2", "not finite", "not finite", ""],
+    ["q", "fp16, int8", "device", "1.0 MB", "within", "1.00e-3", "4.00e-2", "3.33e-4", "1.000000", "0.427 ms"],
   ]);
-  const [, , failed] = rowsOf(golden);
-  t.same(failed?.slice(0, 8), [
+  const [, onReference, onDevice, failed] = rowsOf(golden);
+  t.same([onReference?.[2], onDevice?.[2]], ["CPU reference", "NVIDIA H200 (sm_90)"]);
+  t.same(failed?.slice(0, 9), [
     "m/fp16-device",
     "output_0",
+    "CPU reference",
     "beyond",
     "not finite",
     "4.00e-2",
@@ -337,7 +340,7 @@ t.test("in a browser without JavaScript, at two widths: all is there, nothing st
   for (const [index, { width, content, text, svgs }] of found.entries()) {
     t.ok(width > (widths[index] as number) - 20, `a page ${width} wide`);
     t.ok(content <= width, `content is ${content} wide`);
-    t.equal(svgs, 8 + 6 + 31, "a row a GPU, a graph a model, a histogram an output");
+    t.equal(svgs, 8 + 6 + 2 * 31, "a row a GPU, a graph a model, a histogram an output");
     for (const part of [
       "Timeline",
       "Numbers against golden",

@@ -83,6 +83,7 @@ async function compile(job: Job, device: Device | null): Promise<JobResult> {
     engineReused: false,
     summary: { operators: 1, layers: 1, parameters: source.length, unsupported: [] },
     comparison: null,
+    latencyMs: null,
     durations: { build: 15 },
     library: { name: "fake", version: "1" },
   };

@@ -19,6 +19,7 @@ export const RESULT: JobResult = {
   engineReused: false,
   summary: { operators: 10, layers: 9, parameters: 1000, unsupported: [] },
   comparison: null,
+  latencyMs: null,
   durations: { load: 1, build: 2 },
   library: { name: "fake", version: "1" },
 };
