@@ -6,9 +6,10 @@ import type { Tensor } from "../ir/tensor.js";
 import type { ProgramRange } from "../network/program.js";
 import type { Precision } from "../plan/job.js";
 import { TrtorchError } from "../util/errors.js";
+import { isZip } from "../util/zip.js";
 import type { Executable, ExecutableInput, Tensors } from "../worker/executable.js";
 import type { CliContext } from "./context.js";
-import { isZip, readHead } from "./file-head.js";
+import { readHead } from "./file-head.js";
 import { ConfigError, collect, loadProject } from "./project.js";
 
 /** Options of every command that executes something. */

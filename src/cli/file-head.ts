@@ -29,8 +29,3 @@ export async function readHead(file: string, name: string): Promise<FileHead> {
     throw new TrtorchError("usage", `cannot read ${name}: ${reason}`, { cause: error });
   }
 }
-
-/** Whether a file begins as a zip archive does: TorchScript and torch.export files are such. */
-export function isZip(head: Buffer): boolean {
-  return head.subarray(0, 4).toString("latin1") === "PK\u0003\u0004";
-}

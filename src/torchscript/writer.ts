@@ -1,6 +1,6 @@
 import type { Graph } from "../ir/graph.js";
 import type { Tensor } from "../ir/tensor.js";
-import { type ArchiveMember, writeArchive } from "./archive-writer.js";
+import { writeZip, type ZipContent } from "../util/zip.js";
 import { PickleWriter } from "./pickle-writer.js";
 import { namedTuplesOf, printMethod, printNamedTuple } from "./source-writer.js";
 
@@ -67,7 +67,7 @@ export function writeTorchScript(module: WrittenModule): Generator<Uint8Array> {
   );
   for (const [name, definition] of tuples) define(name, definition);
   define(module.typeName, source);
-  const members: ArchiveMember[] = [
+  const members: ZipContent[] = [
     { name: "data.pkl", content: data.finish() },
     ...[...files].map(([name, definitions]) => ({ name, content: text(definitions.join("\n")) })),
     ...data.storages.map((bytes, key) => ({ name: `data/${key}`, content: [bytes] })),
@@ -75,7 +75,8 @@ export function writeTorchScript(module: WrittenModule): Generator<Uint8Array> {
     { name: "version", content: text(`${usesOperators(module) ? OPERATORS_VERSION : ENGINES_VERSION}\n`) },
     { name: "byteorder", content: text("little") },
   ];
-  return writeArchive(module.typeName.slice(dot + 1), members);
+  const folder = module.typeName.slice(dot + 1);
+  return writeZip(members.map(({ name, content }) => ({ name: `${folder}/${name}`, content })));
 }
 
 /** `torch.jit.save` tags the list with its type; PyTorch then need not guess that of an empty one. */

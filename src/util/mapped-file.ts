@@ -1,4 +1,6 @@
+import { constants } from "node:buffer";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { TrtorchError } from "./errors.js";
 import { loadAddon } from "./native-addon.js";
 
 interface CoreAddon {
@@ -11,12 +13,26 @@ let addon: CoreAddon | null | undefined;
  * The bytes of a file: a read-only memory map where the native addon is built, so that weights are paged in when they
  * are used and never copied; else the file read whole. Never write to the result.
  *
- * Throws Node's own `ENOENT`, `EACCES`, ... errors.
+ * @throws TrtorchError `archive` for a path that cannot be read
  */
 export function mapFile(path: string): Uint8Array {
+  try {
+    return map(path);
+  } catch (cause) {
+    throw new TrtorchError("archive", `cannot read ${path}: ${reason(cause)}`, { location: { file: path }, cause });
+  }
+}
+
+function map(path: string): Uint8Array {
   const descriptor = openSync(path, "r");
   try {
     const size = fstatSync(descriptor).size;
+    // Node 20 and 21 abort when they are handed a longer map.
+    if (size > constants.MAX_LENGTH) {
+      throw new RangeError(
+        `it has more than the ${constants.MAX_LENGTH / 2 ** 30} GiB that this Node.js takes; 22.3 takes more`,
+      );
+    }
     if (addon === undefined) addon = loadCore();
     // An empty file cannot be mapped.
     if (addon !== null && size > 0) return new Uint8Array(addon.mapFile(path));
@@ -40,4 +56,12 @@ function loadCore(): CoreAddon | null {
     // Built for another machine; reading works without it.
     return null;
   }
+}
+
+function reason(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === "ENOENT") return "there is no such file";
+  if (code === "EACCES") return "permission denied";
+  if (code === "EISDIR") return "it is a folder";
+  return message;
 }

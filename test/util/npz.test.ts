@@ -5,6 +5,8 @@ import t, { type Test } from "tap";
 import type { ScalarType } from "../../src/ir/scalar-type.js";
 import { Tensor } from "../../src/ir/tensor.js";
 import { readNpz, writeNpz } from "../../src/util/npz.js";
+import { readZip } from "../../src/util/zip.js";
+import { writeZip } from "../torchscript/zip-writer.js";
 
 const DTYPES: readonly ScalarType[] = [
   "float32",
@@ -38,12 +40,21 @@ function same(t: Test, got: ReadonlyMap<string, Tensor>, want: ReadonlyMap<strin
   }
 }
 
-t.test("what is written is read again, stored and deflated", async (t) => {
-  for (const compress of [false, true]) {
-    const path = join(t.testdir(), `arrays-${compress}.npz`);
-    await writeNpz(path, examples(), { compress });
-    same(t, readNpz(path), examples());
-  }
+t.test("what is written is read again", async (t) => {
+  const path = join(t.testdir(), "arrays.npz");
+  await writeNpz(path, examples());
+  same(t, readNpz(path), examples());
+});
+
+t.test("deflated arrays, as savez_compressed writes them", async (t) => {
+  const [stored, deflated] = [join(t.testdir(), "stored.npz"), join(t.testdir(), "deflated.npz")];
+  await writeNpz(stored, examples());
+  const members = readZip(stored, readFileSync(stored));
+  writeFileSync(
+    deflated,
+    writeZip(members.map((member) => ({ name: member.name, data: member.read(), deflate: true }))),
+  );
+  same(t, readNpz(deflated), examples());
 });
 
 t.test("recorded inputs and outputs", (t) => {
@@ -97,5 +108,5 @@ t.test("what is no such file is said so", async (t) => {
   // A member's size that the file does not bear out.
   bytes.writeUInt32LE(0xfffffff, bytes.length - 22 + 16);
   writeFileSync(path, bytes);
-  t.throws(() => readNpz(path), { code: "archive", message: /damaged/ });
+  t.throws(() => readNpz(path), { code: "archive", message: /the ZIP directory lies outside the file/ });
 });

@@ -5,8 +5,9 @@ import type { EngineTensor } from "../../backends/tensorrt/engine.js";
 import type { DimRange } from "../../ir/input-spec.js";
 import { TrtorchError } from "../../util/errors.js";
 import { formatBytes, formatTable } from "../../util/format.js";
+import { isZip } from "../../util/zip.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
-import { isZip, readHead } from "../file-head.js";
+import { readHead } from "../file-head.js";
 
 interface InspectOptions {
   readonly json?: boolean;
