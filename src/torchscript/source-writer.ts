@@ -2,7 +2,7 @@ import { type Constant, Device, TupleValue } from "../ir/constant.js";
 import { type Block, constantOf, type Graph, type Node, type Value } from "../ir/graph.js";
 import { operatorName } from "../ir/schema.js";
 import { Tensor, toInt64 } from "../ir/tensor.js";
-import type { Type } from "../ir/type.js";
+import { printType, type Type } from "../ir/type.js";
 import { TrtorchError } from "../util/errors.js";
 
 /** What the source refers to besides itself. */
@@ -61,30 +61,8 @@ export function printNamedTuple(type: NamedTupleType): string {
 /** A type as TorchScript's source spells it: `List[Tensor]`, `Optional[int]`. */
 export function printSourceType(type: Type): string {
   switch (type.kind) {
-    case "TensorType":
-      return "Tensor";
-    case "IntType":
-      return "int";
-    case "FloatType":
-      return "float";
-    case "BoolType":
-      return "bool";
-    case "ComplexType":
-      return "complex";
-    case "StringType":
-      return "str";
-    case "NoneType":
-      return "NoneType";
-    case "DeviceObjType":
-      return "Device";
-    case "StreamObjType":
-      return "Stream";
-    case "GeneratorType":
-      return "Generator";
     case "NumberType":
       return "number";
-    case "AnyType":
-      return "Any";
     case "ListType":
       return `List[${printSourceType(type.element)}]`;
     case "OptionalType":
@@ -98,12 +76,14 @@ export function printSourceType(type: Type): string {
       return `Dict[${printSourceType(type.key)}, ${printSourceType(type.value)}]`;
     case "UnionType":
       return `Union[${type.members.map(printSourceType).join(", ")}]`;
-    case "ClassType":
     case "InterfaceType":
     case "EnumType":
       return type.name;
-    default:
+    case "FunctionType":
+    case "VarType":
       throw new TrtorchError("unsupported", `a value of type ${type.kind} cannot be written as TorchScript`);
+    default:
+      return printType(type);
   }
 }
 
