@@ -2,20 +2,9 @@ import type { ITensor } from "../../network/layers.js";
 import { type Dim, mul, sameDim } from "../../network/symbolic.js";
 import { iota } from "../axes.js";
 import type { ConversionContext } from "../context.js";
-import { elementWise, promote, reshape } from "../operands.js";
+import { elementWise, expandRank, promote, reshape } from "../operands.js";
 import { converter } from "../registry.js";
 import type { Scalar, TensorValue } from "../values.js";
-
-/** A constant with leading dims of 1 costs nothing: the same bytes under other dims. */
-export function withRank(ctx: ConversionContext, value: TensorValue, rank: number): ITensor {
-  const missing = Math.max(rank - value.dims.length, 0);
-  if (missing === 0) return value.tensor;
-  const dims: Dim[] = [...Array.from({ length: missing }, () => 1), ...value.dims];
-  const { constant, weights } = value;
-  if (constant !== undefined && weights !== null)
-    return ctx.network.addConstant({ ...weights, dims: dims as number[] });
-  return reshape(ctx, value.tensor, dims);
-}
 
 /** PyTorch's `matmul` for all ranks: vectors gain a dim and lose it again, batches broadcast. */
 export function matmul(
@@ -29,8 +18,8 @@ export function matmul(
   const [leftVector, rightVector] = [a.dims.length === 1, b.dims.length === 1];
   if (a.dims.length === 0 || b.dims.length === 0) ctx.unsupported("both arguments need at least one dim");
   const rank = Math.max(a.dims.length, b.dims.length, 2);
-  const x = leftVector ? reshape(ctx, a.tensor, [...ones(rank - 1), ...a.dims]) : withRank(ctx, a, rank);
-  const y = rightVector ? reshape(ctx, b.tensor, [...ones(rank - 2), ...b.dims, 1]) : withRank(ctx, b, rank);
+  const x = leftVector ? reshape(ctx, a.tensor, [...ones(rank - 1), ...a.dims]) : expandRank(ctx, a.tensor, rank);
+  const y = rightVector ? reshape(ctx, b.tensor, [...ones(rank - 2), ...b.dims, 1]) : expandRank(ctx, b.tensor, rank);
   const integers = x.type === "kINT64" || x.type === "kINT32" || x.type === "kBOOL";
   // TensorRT multiplies matrices of floats only; float32 is exact up to 2^24.
   const [p, q] = integers ? [network.addCast(x, "kFLOAT"), network.addCast(y, "kFLOAT")] : [x, y];
@@ -157,8 +146,8 @@ export const addr = converter(
 );
 export const kron = converter("aten::kron(Tensor self, Tensor other) -> Tensor", (ctx, { self, other }) => {
   const rank = Math.max(self.dims.length, other.dims.length);
-  const x = withRank(ctx, self, rank);
-  const y = withRank(ctx, other, rank);
+  const x = expandRank(ctx, self.tensor, rank);
+  const y = expandRank(ctx, other.tensor, rank);
   const spread = ctx.tensorValue(
     reshape(
       ctx,

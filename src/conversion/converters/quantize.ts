@@ -7,14 +7,14 @@ import { castTo, constantLike, reshape } from "../operands.js";
 import { converter } from "../registry.js";
 import type { TensorValue } from "../values.js";
 
-/** Numbers of a quantization: one for the whole tensor, or one for each index of an axis. */
+/** Numbers of a quantization, named as in the schemas: one for the whole tensor, or one for each index of an axis. */
 interface Parameters {
   readonly scale: TensorValue;
-  readonly zeroPoint: TensorValue;
-  readonly quantMin: number;
-  readonly quantMax: number;
+  readonly zero_point: TensorValue;
+  readonly quant_min: number;
+  readonly quant_max: number;
   /** Of the channels; undefined for the whole tensor. */
-  readonly axis: number | undefined;
+  readonly axis?: number | undefined;
 }
 
 function known(value: TensorValue): number[] | undefined {
@@ -29,8 +29,8 @@ function along(ctx: ConversionContext, value: TensorValue, rank: number, axis: n
 }
 
 /**
- * The tensor rounded to `scale * (q - zeroPoint)` with `q` in `[quantMin, quantMax]`, and where it was inside of that.
- * TensorRT quantizes to int8 around 0, so that the range is `[quantMin - zeroPoint, quantMax - zeroPoint]` there: where
+ * The tensor rounded to `scale * (q - zero_point)` with `q` in `[quant_min, quant_max]`, and where it was inside of that.
+ * TensorRT quantizes to int8 around 0, so that the range is `[quant_min - zero_point, quant_max - zero_point]` there: where
  * that fits, Quantize and Dequantize layers do it, which let TensorRT compute what lies between them in int8. All else is
  * arithmetic with the same numbers.
  */
@@ -40,12 +40,12 @@ function fakeQuantized(ctx: ConversionContext, self: TensorValue, parameters: Pa
 
 function asLayers(ctx: ConversionContext, self: TensorValue, parameters: Parameters): TensorValue | undefined {
   const { network } = ctx;
-  const { axis, quantMin, quantMax } = parameters;
-  const [scales, zeroPoints] = [known(parameters.scale), known(parameters.zeroPoint)];
+  const { axis, quant_min, quant_max } = parameters;
+  const [scales, zeroPoints] = [known(parameters.scale), known(parameters.zero_point)];
   if (scales === undefined || zeroPoints === undefined || self.dims.length === 0) return undefined;
   const [zero = 0] = zeroPoints;
   if (zeroPoints.some((other) => other !== zero) || scales.some((scale) => !(scale > 0))) return undefined;
-  const [low, high] = [quantMin - zero, quantMax - zero];
+  const [low, high] = [quant_min - zero, quant_max - zero];
   if (low < -128 || high > 127) return undefined;
   // TensorRT quantizes only weights a channel.
   if (axis !== undefined && self.weights === null) return undefined;
@@ -67,12 +67,12 @@ function asLayers(ctx: ConversionContext, self: TensorValue, parameters: Paramet
 function rounded(
   ctx: ConversionContext,
   self: TensorValue,
-  { scale, zeroPoint, quantMin, quantMax, axis }: Parameters,
+  { scale, zero_point, quant_min, quant_max, axis }: Parameters,
 ): { readonly output: TensorValue; readonly inside: () => TensorValue } {
   const { network } = ctx;
   const rank = self.dims.length;
   const factor = along(ctx, scale, rank, axis);
-  const zero = along(ctx, zeroPoint, rank, axis);
+  const zero = along(ctx, zero_point, rank, axis);
   const wide = castTo(ctx, self, "float32").tensor;
   // PyTorch multiplies by the reciprocal, in float.
   const steps = network.addElementWise(
@@ -81,7 +81,7 @@ function rounded(
     "kPROD",
   );
   const quantized = network.addElementWise(network.addUnary(steps, "kROUND"), zero, "kSUM");
-  const clamped = network.addActivation(quantized, "kCLIP", quantMin, quantMax);
+  const clamped = network.addActivation(quantized, "kCLIP", quant_min, quant_max);
   const values = network.addElementWise(network.addElementWise(clamped, zero, "kSUB"), factor, "kPROD");
   return {
     output: castTo(ctx, ctx.tensorValue(values, "float32"), self.dtype),
@@ -98,8 +98,12 @@ function withMask(ctx: ConversionContext, self: TensorValue, parameters: Paramet
   return [output, inside()];
 }
 
-function constantNumber(ctx: ConversionContext, value: number, dtype: "float32" | "int32"): TensorValue {
-  return ctx.constantTensor(Tensor.scalar(dtype, value));
+/** Numbers of the schema as tensors, as the other overloads have them. */
+function constants(ctx: ConversionContext, scale: number, zeroPoint: number): Pick<Parameters, "scale" | "zero_point"> {
+  return {
+    scale: ctx.constantTensor(Tensor.scalar("float32", scale)),
+    zero_point: ctx.constantTensor(Tensor.scalar("int32", zeroPoint)),
+  };
 }
 
 /** Is a flag that PyTorch keeps as a tensor set? */
@@ -113,112 +117,60 @@ function isOn(ctx: ConversionContext, flag: TensorValue, name: string): boolean 
 export const fakeQuantize = [
   converter(
     "aten::fake_quantize_per_tensor_affine(Tensor self, float scale, int zero_point, int quant_min, int quant_max) -> Tensor",
-    (ctx, { self, scale, zero_point, quant_min, quant_max }) =>
-      fakeQuantized(ctx, self, {
-        scale: constantNumber(ctx, scale, "float32"),
-        zeroPoint: constantNumber(ctx, zero_point, "int32"),
-        quantMin: quant_min,
-        quantMax: quant_max,
-        axis: undefined,
-      }),
+    (ctx, { self, scale, zero_point, ...range }) =>
+      fakeQuantized(ctx, self, { ...range, ...constants(ctx, scale, zero_point) }),
   ),
   converter(
     "aten::fake_quantize_per_tensor_affine.tensor_qparams(Tensor self, Tensor scale, Tensor zero_point, int quant_min, int quant_max) -> Tensor",
-    (ctx, { self, scale, zero_point, quant_min, quant_max }) =>
-      fakeQuantized(ctx, self, {
-        scale,
-        zeroPoint: zero_point,
-        quantMin: quant_min,
-        quantMax: quant_max,
-        axis: undefined,
-      }),
+    (ctx, { self, ...parameters }) => fakeQuantized(ctx, self, parameters),
   ),
   converter(
     "aten::fake_quantize_per_channel_affine(Tensor self, Tensor scale, Tensor zero_point, int axis, int quant_min, int quant_max) -> Tensor",
-    (ctx, { self, scale, zero_point, axis, quant_min, quant_max }) =>
-      fakeQuantized(ctx, self, {
-        scale,
-        zeroPoint: zero_point,
-        quantMin: quant_min,
-        quantMax: quant_max,
-        axis,
-      }),
+    (ctx, { self, ...parameters }) => fakeQuantized(ctx, self, parameters),
   ),
 ];
 
 export const fakeQuantizeCachemask = [
   converter(
     "aten::fake_quantize_per_tensor_affine_cachemask(Tensor self, float scale, int zero_point, int quant_min, int quant_max) -> (Tensor output, Tensor mask)",
-    (ctx, { self, scale, zero_point, quant_min, quant_max }) =>
-      withMask(ctx, self, {
-        scale: constantNumber(ctx, scale, "float32"),
-        zeroPoint: constantNumber(ctx, zero_point, "int32"),
-        quantMin: quant_min,
-        quantMax: quant_max,
-        axis: undefined,
-      }),
+    (ctx, { self, scale, zero_point, ...range }) =>
+      withMask(ctx, self, { ...range, ...constants(ctx, scale, zero_point) }),
   ),
   converter(
     "aten::fake_quantize_per_channel_affine_cachemask(Tensor self, Tensor scale, Tensor zero_point, int axis, int quant_min, int quant_max) -> (Tensor output, Tensor mask)",
-    (ctx, { self, scale, zero_point, axis, quant_min, quant_max }) =>
-      withMask(ctx, self, {
-        scale,
-        zeroPoint: zero_point,
-        quantMin: quant_min,
-        quantMax: quant_max,
-        axis,
-      }),
+    (ctx, { self, ...parameters }) => withMask(ctx, self, parameters),
   ),
   converter(
     "aten::_fake_quantize_per_tensor_affine_cachemask_tensor_qparams(Tensor self, Tensor scale, Tensor zero_point, Tensor fake_quant_enabled, int quant_min, int quant_max) -> (Tensor output, Tensor mask)",
-    (ctx, { self, scale, zero_point, fake_quant_enabled, quant_min, quant_max }): [TensorValue, TensorValue] => {
+    (ctx, { self, fake_quant_enabled, ...parameters }): [TensorValue, TensorValue] => {
       if (!isOn(ctx, fake_quant_enabled, "fake_quant_enabled")) {
         return ctx.node.outputs[1]?.hasUses === true
           ? ctx.unsupported("the mask of a disabled fake_quantize", "Enable it, or use the first result only.")
           : [self, self];
       }
-      return withMask(ctx, self, {
-        scale,
-        zeroPoint: zero_point,
-        quantMin: quant_min,
-        quantMax: quant_max,
-        axis: undefined,
-      });
+      return withMask(ctx, self, parameters);
     },
   ),
 ];
 
 /** Learned zero points are floats, which PyTorch rounds into the range. */
-function learnedZeroPoint(ctx: ConversionContext, zeroPoint: TensorValue, low: number, high: number): TensorValue {
+function learned(ctx: ConversionContext, parameters: Parameters): Parameters {
   const { network } = ctx;
-  const wide = castTo(ctx, zeroPoint, "float32").tensor;
+  const { zero_point, quant_min, quant_max } = parameters;
+  const wide = castTo(ctx, zero_point, "float32").tensor;
   const vector = wide.dims.length === 0 ? reshape(ctx, wide, [1]) : wide;
-  const inside = network.addActivation(network.addUnary(vector, "kROUND"), "kCLIP", low, high);
-  return ctx.tensorValue(reshape(ctx, inside, zeroPoint.dims));
+  const inside = network.addActivation(network.addUnary(vector, "kROUND"), "kCLIP", quant_min, quant_max);
+  return { ...parameters, zero_point: ctx.tensorValue(reshape(ctx, inside, zero_point.dims)) };
 }
 
 export const fakeQuantizeLearnable = [
   converter(
     "aten::_fake_quantize_learnable_per_tensor_affine(Tensor self, Tensor scale, Tensor zero_point, int quant_min, int quant_max, float grad_factor=1.) -> Tensor",
-    (ctx, { self, scale, zero_point, quant_min, quant_max }) =>
-      fakeQuantized(ctx, self, {
-        scale,
-        zeroPoint: learnedZeroPoint(ctx, zero_point, quant_min, quant_max),
-        quantMin: quant_min,
-        quantMax: quant_max,
-        axis: undefined,
-      }),
+    (ctx, { self, ...parameters }) => fakeQuantized(ctx, self, learned(ctx, parameters)),
   ),
   converter(
     "aten::_fake_quantize_learnable_per_channel_affine(Tensor self, Tensor scale, Tensor zero_point, int axis, int quant_min, int quant_max, float grad_factor=1.) -> Tensor",
-    (ctx, { self, scale, zero_point, axis, quant_min, quant_max }) =>
-      fakeQuantized(ctx, self, {
-        scale,
-        zeroPoint: learnedZeroPoint(ctx, zero_point, quant_min, quant_max),
-        quantMin: quant_min,
-        quantMax: quant_max,
-        axis,
-      }),
+    (ctx, { self, ...parameters }) => fakeQuantized(ctx, self, learned(ctx, parameters)),
   ),
 ];
 
@@ -292,9 +244,9 @@ function observedParameters(ctx: ConversionContext, args: Observed): Parameters 
   const numbers = (of: "scale" | "zeroPoint"): number[] => chosen.slice(0, sizes[0] ?? 1).map((each) => each[of]);
   return {
     scale: ctx.constantTensor(Tensor.of("float32", sizes, numbers("scale"))),
-    zeroPoint: ctx.constantTensor(Tensor.of("int32", sizes, numbers("zeroPoint"))),
-    quantMin: args.quant_min,
-    quantMax: args.quant_max,
+    zero_point: ctx.constantTensor(Tensor.of("int32", sizes, numbers("zeroPoint"))),
+    quant_min: args.quant_min,
+    quant_max: args.quant_max,
     axis: args.per_row_fake_quant ? args.ch_axis : undefined,
   };
 }
@@ -328,39 +280,30 @@ const RANGES = { qint8: [-128, 127], quint8: [0, 255] } as const;
 function quantized(
   ctx: ConversionContext,
   self: TensorValue,
-  scale: TensorValue,
-  zeroPoint: TensorValue,
   dtype: string,
-  axis: number | undefined,
+  parameters: Pick<Parameters, "scale" | "zero_point" | "axis">,
 ): TensorValue {
   if (dtype !== "qint8" && dtype !== "quint8") {
     return ctx.unsupported(`quantization to ${dtype}`, "Quantize to qint8 or quint8.");
   }
-  const [quantMin, quantMax] = RANGES[dtype];
-  const values = fakeQuantized(ctx, self, { scale, zeroPoint, quantMin, quantMax, axis });
+  const [quant_min, quant_max] = RANGES[dtype];
+  const values = fakeQuantized(ctx, self, { ...parameters, quant_min, quant_max });
   return ctx.tensorValue(values.tensor, dtype);
 }
 
 export const quantizePerTensor = [
   converter(
     "aten::quantize_per_tensor(Tensor self, float scale, int zero_point, ScalarType dtype) -> Tensor",
-    (ctx, { self, scale, zero_point, dtype }) =>
-      quantized(
-        ctx,
-        self,
-        constantNumber(ctx, scale, "float32"),
-        constantNumber(ctx, zero_point, "int32"),
-        dtype,
-        undefined,
-      ),
+    (ctx, { self, scale, zero_point, dtype }) => quantized(ctx, self, dtype, constants(ctx, scale, zero_point)),
   ),
   converter(
     "aten::quantize_per_tensor.tensor_qparams(Tensor self, Tensor scale, Tensor zero_point, ScalarType dtype) -> Tensor",
-    (ctx, { self, scale, zero_point, dtype }) => quantized(ctx, self, scale, zero_point, dtype, undefined),
+    (ctx, { self, dtype, ...parameters }) => quantized(ctx, self, dtype, parameters),
   ),
   converter(
     "aten::quantize_per_channel(Tensor self, Tensor scales, Tensor zero_points, int axis, ScalarType dtype) -> Tensor",
-    (ctx, { self, scales, zero_points, axis, dtype }) => quantized(ctx, self, scales, zero_points, dtype, axis),
+    (ctx, { self, scales, zero_points, axis, dtype }) =>
+      quantized(ctx, self, dtype, { scale: scales, zero_point: zero_points, axis }),
   ),
 ];
 

@@ -52,16 +52,12 @@ export const layers = [
   floatUnary("tanh", (ctx, x) => ctx.network.addActivation(x, "kTANH")),
   floatUnary("sigmoid", (ctx, x) => ctx.network.addActivation(x, "kSIGMOID")),
   floatUnary("special_expit", (ctx, x) => ctx.network.addActivation(x, "kSIGMOID")),
-  ...(
-    [
-      ["arcsin", "kASIN"],
-      ["arccos", "kACOS"],
-      ["arctan", "kATAN"],
-      ["arcsinh", "kASINH"],
-      ["arccosh", "kACOSH"],
-      ["arctanh", "kATANH"],
-    ] as const
-  ).map(([name, operation]) => floatUnary(name, layer(operation))),
+  floatUnary("arcsin", layer("kASIN")),
+  floatUnary("arccos", layer("kACOS")),
+  floatUnary("arctan", layer("kATAN")),
+  floatUnary("arcsinh", layer("kASINH")),
+  floatUnary("arccosh", layer("kACOSH")),
+  floatUnary("arctanh", layer("kATANH")),
 ];
 
 /** Compositions of a few layers. */
