@@ -1,6 +1,6 @@
 import { type OutputComparison, worstOutput } from "../plan/job.js";
 import { engineSize } from "../runner/summary.js";
-import { formatBytes } from "../util/format.js";
+import { formatBytes, formatCosine, formatError } from "../util/format.js";
 import { drawHistogram } from "./histogram-svg.js";
 import { breakable, type Html, html } from "./html.js";
 import type { ReportedJob } from "./run-report.js";
@@ -19,11 +19,7 @@ export function renderPrecisions(models: readonly (readonly [string, readonly Re
       return html`<tr>
 ${name}<td>${precisionOf(job)}</td><td>${job.summary?.target ?? job.manifest?.target ?? null}</td>
 <td class="number">${size === null ? null : formatBytes(size)}</td>
-<td>${worst === null ? null : verdict(worst)}</td>
-<td class="number">${worst === null ? null : formatError(worst.maxAbsError)}</td>
-<td class="number">${worst === null ? null : formatError(worst.allowed)}</td>
-<td class="number">${worst === null ? null : formatError(worst.meanAbsError)}</td>
-<td class="number">${worst === null ? null : formatCosine(worst.cosine)}</td>
+${worst === null ? html`<td colspan="5"></td>` : errorCells(worst)}
 ${timed ? html`<td class="number">${latency === null ? null : `${latency.toPrecision(3)} ms`}</td>` : null}
 </tr>
 `;
@@ -32,7 +28,7 @@ ${timed ? html`<td class="number">${latency === null ? null : `${latency.toPreci
   return html`<section>
 <h2>Precisions</h2>
 <div class="scroll"><table>
-<thead><tr><th>model</th><th>precision</th><th>target</th><th class="number">engine</th><th>tolerance</th><th class="number">max error</th><th class="number">allowed</th><th class="number">mean error</th><th class="number">cosine</th>${timed ? html`<th class="number">latency</th>` : null}</tr></thead>
+<thead><tr><th>model</th><th>precision</th><th>target</th><th class="number">engine</th>${ERROR_HEADS}${timed ? html`<th class="number">latency</th>` : null}</tr></thead>
 <tbody>${rows}</tbody>
 </table></div>
 <p class="legend">Errors are those of the worst output, beside the model's golden file, on the CPU reference and on the job's GPU. <code>trtorch-build precision</code> measures beside fp32 where there is none, and finds the operators to keep in fp32.</p>
@@ -45,11 +41,7 @@ export function renderGolden(jobs: readonly ReportedJob[]): Html | null {
     comparisonOf(job).map(
       (output) => html`<tr>
 <th scope="row">${breakable(job.id)}</th><td>${output.output}</td><td>${output.device ?? "CPU reference"}</td>
-<td>${verdict(output)}</td>
-<td class="number">${formatError(output.maxAbsError)}</td>
-<td class="number">${formatError(output.allowed)}</td>
-<td class="number">${formatError(output.meanAbsError)}</td>
-<td class="number">${formatCosine(output.cosine)}</td>
+${errorCells(output)}
 <td class="number">${output.nan === output.referenceNan ? output.nan : `${output.nan}, not ${output.referenceNan}`}</td>
 <td>${drawHistogram(output)}</td>
 </tr>
@@ -60,14 +52,19 @@ export function renderGolden(jobs: readonly ReportedJob[]): Html | null {
   return html`<section>
 <h2>Numbers against golden</h2>
 <div class="scroll"><table>
-<thead><tr><th>job</th><th>output</th><th>on</th><th>tolerance</th><th class="number">max error</th><th class="number">allowed</th><th class="number">mean error</th><th class="number">cosine</th><th class="number">NaN</th><th>errors, 0 to 10</th></tr></thead>
+<thead><tr><th>job</th><th>output</th><th>on</th>${ERROR_HEADS}<th class="number">NaN</th><th>errors, 0 to 10</th></tr></thead>
 <tbody>${rows}</tbody>
 </table></div>
 </section>`;
 }
 
-function verdict({ passed }: OutputComparison): Html {
-  return html`<span class="state ${passed ? "built" : "failed"}">${passed ? "within" : "beyond"}</span>`;
+const ERROR_HEADS = html`<th>tolerance</th><th class="number">max error</th><th class="number">allowed</th><th class="number">mean error</th><th class="number">cosine</th>`;
+
+/** The cells below {@link ERROR_HEADS}. */
+function errorCells({ passed, maxAbsError, allowed, meanAbsError, cosine }: OutputComparison): Html {
+  const numbers = [...[maxAbsError, allowed, meanAbsError].map(formatError), formatCosine(cosine)];
+  return html`<td><span class="state ${passed ? "built" : "failed"}">${passed ? "within" : "beyond"}</span></td>
+${numbers.map((number) => html`<td class="number">${number}</td>`)}`;
 }
 
 function comparisonOf({ summary, result }: ReportedJob): readonly OutputComparison[] {
@@ -82,13 +79,4 @@ function precisionOf(job: ReportedJob): string {
 /** int8 comes from the model itself: from quantization that it holds. */
 function isQuantized({ support }: ReportedJob): boolean {
   return support?.layers.kQUANTIZE !== undefined;
-}
-
-function formatError(value: number | null): string {
-  if (value === null) return "not finite";
-  return value === 0 ? "0" : value.toExponential(2);
-}
-
-function formatCosine(value: number | null): string {
-  return value?.toFixed(6) ?? "not finite";
 }

@@ -10,6 +10,7 @@ import { engineSegments, type Partition } from "../partition/partition.js";
 import { nameOf } from "../partition/trace.js";
 import type { OutputComparison } from "../plan/job.js";
 import { formatLocation } from "../util/errors.js";
+import { formatCosine, formatError } from "../util/format.js";
 import { type GraphOutline, outlineOf } from "./graph-outline.js";
 
 /** What becomes of one operator of a method. */
@@ -223,9 +224,9 @@ export function renderMarkdown(report: SupportReport, comparison: readonly Outpu
   }
   if (comparison.length > 0) {
     lines.push("| beside golden | max error | allowed | mean error | cosine |", "|---|---:|---:|---:|---:|");
-    for (const { output, maxAbsError, allowed, meanAbsError, cosine } of comparison) {
-      const numbers = [maxAbsError, allowed, meanAbsError].map((value) => value?.toExponential(2) ?? "not finite");
-      lines.push(`| \`${output}\` | ${numbers.join(" | ")} | ${cosine?.toFixed(6) ?? "not finite"} |`);
+    for (const { output, device, maxAbsError, allowed, meanAbsError, cosine } of comparison) {
+      const numbers = [...[maxAbsError, allowed, meanAbsError].map(formatError), formatCosine(cosine)];
+      lines.push(`| \`${output}\`${device === undefined ? "" : ` on ${device}`} | ${numbers.join(" | ")} |`);
     }
     lines.push("");
   }

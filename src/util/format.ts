@@ -16,6 +16,17 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(1)} TB`;
 }
 
+/** How far off numbers are: `3.05e-5`, `0`; null stands for what is not finite. */
+export function formatError(error: number | null): string {
+  if (error === null) return "not finite";
+  return error === 0 ? "0" : error.toExponential(2);
+}
+
+/** `0.999998`; null stands for what is not finite. */
+export function formatCosine(cosine: number | null): string {
+  return cosine?.toFixed(6) ?? "not finite";
+}
+
 /** `1 job`, `3 jobs`. */
 export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;

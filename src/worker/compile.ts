@@ -144,8 +144,9 @@ class JobRun {
         const { compareChainWithGolden } = await import("./golden-chain.js");
         return compareChainWithGolden(model.partition, networks, options, golden, tolerance);
       }
-      const { compareWithGolden } = await import("./golden.js");
-      return compareWithGolden(networks[0] as Network, golden, tolerance);
+      const { compareOnCpu, readGolden } = await import("./golden.js");
+      const network = networks[0] as Network;
+      return compareOnCpu(network, readGolden(golden, network), tolerance);
     });
     if (comparison === null) {
       const message = `${golden} is not compared with: operators stay with Torch that nothing here can run`;

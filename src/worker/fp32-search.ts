@@ -1,17 +1,8 @@
-import { createSession } from "../backends/onnx/runtime.js";
-import type { Tensor } from "../ir/tensor.js";
 import type { Layer, LayerType } from "../network/layers.js";
 import type { Network } from "../network/network.js";
 import { applyPrecision, layerPath } from "../network/precision.js";
 import type { OutputComparison, Precision, Tolerance } from "../plan/job.js";
-import { compare } from "./comparison.js";
-import type { Tensors } from "./executable.js";
-
-/** Inputs, and what the network's outputs should be for them, in the network's order. */
-export interface Reference {
-  readonly inputs: Tensors;
-  readonly outputs: readonly Tensor[];
-}
+import { compareOnCpu, type Reference } from "./golden.js";
 
 /** A network at a precision with some operators in fp32, beside a reference. */
 export interface Measurement {
@@ -93,16 +84,8 @@ export async function measurePrecision(
   tolerance: Tolerance,
 ): Promise<Measurement> {
   const lowered = applyPrecision(network, precision, { fp32Ops }).network;
-  const session = await createSession(lowered);
-  try {
-    const actual = await session.run(reference.inputs);
-    const outputs = lowered.outputs.map(({ name }, i) =>
-      compare(name, actual[name] as Tensor, reference.outputs[i] as Tensor, tolerance),
-    );
-    return { precision, fp32Ops, outputs, passed: outputs.every(({ passed }) => passed) };
-  } finally {
-    await session.release();
-  }
+  const outputs = await compareOnCpu(lowered, reference, tolerance);
+  return { precision, fp32Ops, outputs, passed: outputs.every(({ passed }) => passed) };
 }
 
 /** What costs the most in fp32 is the first to be left out of a set. */

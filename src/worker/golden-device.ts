@@ -1,9 +1,6 @@
 import type { Engine } from "../backends/tensorrt/engine.js";
-import type { Tensor } from "../ir/tensor.js";
 import type { OutputComparison, Tolerance } from "../plan/job.js";
-import { readNpz } from "../util/npz.js";
-import { compare } from "./comparison.js";
-import { entry } from "./golden.js";
+import { compareAll, readGolden } from "./golden.js";
 import { summarizeTimes } from "./latency.js";
 
 /** What an engine gave on the device that it was built for. */
@@ -22,12 +19,12 @@ export async function compareOnDevice(
   file: string,
   tolerance: Tolerance,
 ): Promise<OnDevice> {
-  const recorded = readNpz(file);
-  const inputs = Object.fromEntries(engine.inputs.map(({ name }, i) => [name, entry(recorded, file, `in${i}`)]));
-  const { outputs, times } = await engine.bench(inputs, { warmup: WARMUP, iterations: ITERATIONS, graph: true });
-  const comparison = engine.outputs.map(({ name }, i) => ({
-    ...compare(name, outputs[name] as Tensor, entry(recorded, file, `out${i}`), tolerance),
-    device: engine.device,
-  }));
-  return { comparison, latencyMs: summarizeTimes(times).p50 };
+  const reference = readGolden(file, engine);
+  const options = { warmup: WARMUP, iterations: ITERATIONS, graph: true };
+  const { outputs, times } = await engine.bench(reference.inputs, options);
+  const comparison = compareAll(engine, outputs, reference, tolerance);
+  return {
+    comparison: comparison.map((output) => ({ ...output, device: engine.device })),
+    latencyMs: summarizeTimes(times).p50,
+  };
 }

@@ -5,24 +5,51 @@ import type { OutputComparison, Tolerance } from "../plan/job.js";
 import { TrtorchError } from "../util/errors.js";
 import { readNpz } from "../util/npz.js";
 import { compare } from "./comparison.js";
+import type { Tensors } from "./executable.js";
 
-/** Runs the network on the CPU with the recorded inputs `in0`, `in1`, ... and compares with the recorded outputs. */
-export async function compareWithGolden(
+/** Inputs, and what the outputs should be for them, in their order. */
+export interface Reference {
+  readonly inputs: Tensors;
+  readonly outputs: readonly Tensor[];
+}
+
+/** Anything that has bindings: a network, an engine. */
+interface Bound {
+  readonly inputs: readonly { readonly name: string }[];
+  readonly outputs: readonly { readonly name: string }[];
+}
+
+/** The recorded inputs `in0`, `in1`, ... and outputs `out0`, `out1`, ... of a golden file, for what has such bindings. */
+export function readGolden(file: string, { inputs, outputs }: Bound): Reference {
+  const recorded = readNpz(file);
+  return {
+    inputs: Object.fromEntries(inputs.map(({ name }, i) => [name, entry(recorded, file, `in${i}`)])),
+    outputs: outputs.map((_, i) => entry(recorded, file, `out${i}`)),
+  };
+}
+
+/** Runs the network on the CPU with the reference's inputs, and compares. */
+export async function compareOnCpu(
   network: Network,
-  file: string,
+  reference: Reference,
   tolerance: Tolerance,
 ): Promise<OutputComparison[]> {
-  const recorded = readNpz(file);
-  const inputs = Object.fromEntries(network.inputs.map((input, i) => [input.name, entry(recorded, file, `in${i}`)]));
   const session = await createSession(network);
   try {
-    const outputs = await session.run(inputs);
-    return network.outputs.map((output, i) =>
-      compare(output.name, outputs[output.name] as Tensor, entry(recorded, file, `out${i}`), tolerance),
-    );
+    return compareAll(network, await session.run(reference.inputs), reference, tolerance);
   } finally {
     await session.release();
   }
+}
+
+/** The outputs that were computed, each beside the reference's. */
+export function compareAll(
+  { outputs }: Bound,
+  actual: Tensors,
+  reference: Reference,
+  tolerance: Tolerance,
+): OutputComparison[] {
+  return outputs.map(({ name }, i) => compare(name, actual[name] as Tensor, reference.outputs[i] as Tensor, tolerance));
 }
 
 export function entry(recorded: ReadonlyMap<string, Tensor>, file: string, name: string): Tensor {

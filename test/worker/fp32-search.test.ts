@@ -4,7 +4,8 @@ import { Tensor } from "../../src/ir/tensor.js";
 import type { ITensor } from "../../src/network/layers.js";
 import { Network } from "../../src/network/network.js";
 import { makeWeights } from "../../src/network/weights.js";
-import { measurePrecision, type Reference, searchFp32Ops } from "../../src/worker/fp32-search.js";
+import { measurePrecision, searchFp32Ops } from "../../src/worker/fp32-search.js";
+import type { Reference } from "../../src/worker/golden.js";
 
 const TOLERANCE = { rtol: 2e-2, atol: 0 };
 

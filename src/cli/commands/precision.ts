@@ -3,9 +3,10 @@ import type { ModelConfig } from "../../config/config.js";
 import type { Network } from "../../network/network.js";
 import { type Precision, type Tolerance, worstOutput } from "../../plan/job.js";
 import { TrtorchError } from "../../util/errors.js";
-import { count, formatTable } from "../../util/format.js";
+import { count, formatCosine, formatError, formatTable } from "../../util/format.js";
 import type { ExecutableInput } from "../../worker/executable.js";
-import type { Fp32Search, Measurement, Reference } from "../../worker/fp32-search.js";
+import type { Fp32Search, Measurement } from "../../worker/fp32-search.js";
+import type { Reference } from "../../worker/golden.js";
 import type { SampleOptions } from "../../worker/sample-inputs.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
 import { addSampleOptions, tolerance } from "../executable.js";
@@ -150,12 +151,8 @@ async function convert(model: ModelConfig): Promise<Network> {
 /** The recorded inputs and outputs, which a build compares with too; else random inputs, and what fp32 makes of them. */
 async function referenceOf(network: Network, { golden }: ModelConfig, options: SampleOptions): Promise<Reference> {
   if (golden !== null) {
-    const [{ readNpz }, { entry }] = await Promise.all([import("../../util/npz.js"), import("../../worker/golden.js")]);
-    const recorded = readNpz(golden);
-    return {
-      inputs: Object.fromEntries(network.inputs.map(({ name }, i) => [name, entry(recorded, golden, `in${i}`)])),
-      outputs: network.outputs.map((_, i) => entry(recorded, golden, `out${i}`)),
-    };
+    const { readGolden } = await import("../../worker/golden.js");
+    return readGolden(golden, network);
   }
   const [{ cpuExecutable }, { sampleInputs }] = await Promise.all([
     import("../../worker/executable.js"),
@@ -265,6 +262,6 @@ function row({ precision, outputs, passed }: Measurement, inFp32: string): strin
   const worst = worstOutput(outputs);
   if (worst === null) return [`  ${precision}`, inFp32];
   const { maxAbsError, allowed, meanAbsError, cosine } = worst;
-  const numbers = [maxAbsError, allowed, meanAbsError].map((value) => value?.toExponential(2) ?? "not finite");
-  return [`  ${precision}`, inFp32, ...numbers, cosine?.toFixed(6) ?? "not finite", passed ? "within" : "beyond"];
+  const numbers = [...[maxAbsError, allowed, meanAbsError].map(formatError), formatCosine(cosine)];
+  return [`  ${precision}`, inFp32, ...numbers, passed ? "within" : "beyond"];
 }

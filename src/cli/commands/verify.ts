@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import type { Tensor } from "../../ir/tensor.js";
 import { type ErrorBin, type OutputComparison, PRECISIONS, type Precision, type Tolerance } from "../../plan/job.js";
 import { TrtorchError } from "../../util/errors.js";
+import { formatCosine } from "../../util/format.js";
 import type { Executable, Tensors } from "../../worker/executable.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
 import {
@@ -160,7 +161,7 @@ async function manifestPrecision(folder: string): Promise<Precision | undefined>
 function describeOutput(output: OutputComparison): string[] {
   const { output: name, dims, maxAbsError, meanAbsError, allowed, cosine, nan, referenceNan, histogram } = output;
   const lines = [
-    `  ${name} [${dims.join(", ")}]: max error ${short(maxAbsError)} (allowed ${short(allowed)}), mean ${short(meanAbsError)}, cosine ${cosine?.toFixed(6) ?? "not finite"}, ${nan === 0 ? "no" : nan} NaN`,
+    `  ${name} [${dims.join(", ")}]: max error ${short(maxAbsError)} (allowed ${short(allowed)}), mean ${short(meanAbsError)}, cosine ${formatCosine(cosine)}, ${nan === 0 ? "no" : nan} NaN`,
   ];
   if (referenceNan !== nan) lines.push(`    the reference has ${referenceNan} NaN`);
   const first = histogram.findIndex(({ count }) => count > 0);
