@@ -1,6 +1,6 @@
 import { TrtorchError } from "../util/errors.js";
 import type { DataType } from "./enums.js";
-import type { ITensor, LayerAttributes, LayerType } from "./layers.js";
+import type { ITensor, LayerAttributes, LayerType, Weights } from "./layers.js";
 import { add, ceildiv, type Dim, floordiv, max, mul, sameDim, sub, toDims, volume } from "./symbolic.js";
 
 /** What a layer's output is, before it is a tensor. */
@@ -29,6 +29,7 @@ const RULES: Rules = {
   kCONVOLUTION: (inputs, a) => {
     const data = input(inputs, 0);
     const spatial = spatialDims(data, a.kernelSizeNd.length, "a convolution");
+    channels(data, mul(kernelDim(inputs, a.kernel, 1), a.nbGroups), a.nbGroups, "convolution");
     const out = spatial.map((size, i) => {
       const padded = add(size, at(a.prePadding, i) + at(a.postPadding, i));
       const window = at(a.dilationNd, i) * (at(a.kernelSizeNd, i) - 1) + 1;
@@ -40,6 +41,7 @@ const RULES: Rules = {
   kDECONVOLUTION: (inputs, a) => {
     const data = input(inputs, 0);
     const spatial = spatialDims(data, a.kernelSizeNd.length, "a deconvolution");
+    channels(data, kernelDim(inputs, a.kernel, 0), a.nbGroups, "deconvolution");
     const out = spatial.map((size, i) => {
       const window = at(a.dilationNd, i) * (at(a.kernelSizeNd, i) - 1) + 1;
       return add(mul(sub(size, 1), at(a.strideNd, i)), window - at(a.prePadding, i) - at(a.postPadding, i));
@@ -232,6 +234,18 @@ function spatialDims(data: ITensor, count: number, what: string): readonly Dim[]
   if (count !== 2 && count !== 3) fail(`${what} has 2 or 3 spatial dims in TensorRT, not ${count}`);
   if (data.dims.length < count + 2) fail(`${what} over ${count} dims needs rank ${count + 2}, not ${describe(data)}`);
   return data.dims.slice(data.dims.length - count);
+}
+
+/** A dim of a convolution's kernel, which is an attribute or the second input. */
+function kernelDim(inputs: Inputs, kernel: Weights | null, index: number): Dim {
+  return at(kernel?.dims ?? input(inputs, 1).dims, index);
+}
+
+function channels(data: ITensor, taken: Dim, groups: number, what: string): void {
+  const given = at(data.dims, 1);
+  if (typeof given !== "number" || typeof taken !== "number" || given === taken) return;
+  const each = groups === 1 ? "" : ` in ${groups} groups`;
+  fail(`the ${what} takes ${taken} channels${each}, its input ${describe(data)} has ${given}`);
 }
 
 function matrixDims(tensor: ITensor, op: string): { batch: readonly Dim[]; rows: Dim[]; columns: Dim[] } {
