@@ -4,13 +4,36 @@ import type { CliContext, ExitCode } from "./context.js";
 import { ConfigError } from "./project.js";
 
 /** Tells a person, or with `json` a program, why a command ended. Only our own bugs come with a stack. */
-export function reportError(error: unknown, json: boolean, context: CliContext): ExitCode {
+export function reportError(thrown: unknown, json: boolean, context: CliContext): ExitCode {
+  const error = ofTheSystem(thrown) ?? thrown;
   const code = error instanceof TrtorchError ? error.code : "internal";
   if (json) context.stdout(`${JSON.stringify(toJson(error, code))}\n`);
   else context.stderr(`${toText(error, code)}\n`);
   if (code === "usage" || code === "config") return 2;
   return code === "cancelled" ? 130 : 1;
 }
+
+/** What the machine refuses, as a full disk or a folder of somebody else, is no bug of ours. */
+function ofTheSystem(error: unknown): TrtorchError | null {
+  if (!(error instanceof Error) || error instanceof TrtorchError) return null;
+  const { code, path } = error as NodeJS.ErrnoException;
+  const [reason, hint] = REFUSALS[code ?? ""] ?? [];
+  if (reason === undefined || path === undefined) return null;
+  return new TrtorchError("artifact", `cannot use ${path}: ${reason}`, { cause: error, ...(hint && { hint }) });
+}
+
+const ELSEWHERE = "artifacts go to out_dir or --out, logs and the store to cache_dir";
+
+const REFUSALS: Readonly<Record<string, readonly [reason: string, hint?: string]>> = {
+  EACCES: ["permission denied", ELSEWHERE],
+  EPERM: ["operation not permitted", ELSEWHERE],
+  EROFS: ["the file system is read-only", ELSEWHERE],
+  ENOTDIR: ["a file is where a folder should be", ELSEWHERE],
+  EEXIST: ["a file is where a folder should be", ELSEWHERE],
+  ENOSPC: ["no space left on the device", "`trtorch-build cache prune --max-size 1GB` makes room"],
+  EDQUOT: ["the disk quota is used up", "`trtorch-build cache prune --max-size 1GB` makes room"],
+  EMFILE: ["too many open files", "raise the limit with `ulimit -n`"],
+};
 
 function toText(error: unknown, code: string): string {
   if (error instanceof ConfigError) return error.message;

@@ -32,7 +32,8 @@ export function filterByName<T>(
       !matchers.some((matcher) => matcher.out && matches(item, matcher)),
   );
   if (chosen.length === 0) {
-    const models = [...new Set(items.map((item) => namesOf(item).at(-1)))].slice(0, 10).join(", ");
+    const names = [...new Set(items.map((item) => namesOf(item).at(-1)))];
+    const models = [...names.slice(0, 10), ...(names.length > 10 ? [`${names.length - 10} more`] : [])].join(", ");
     throw new TrtorchError("usage", `no ${what} matches ${patterns.join(" ")}`, { hint: `the models are ${models}` });
   }
   return chosen;

@@ -13,6 +13,7 @@ export function compare(name: string, actual: Tensor, expected: Tensor, toleranc
     throw new TrtorchError(
       "mismatch",
       `${name} is [${actual.sizes.join(", ")}], recorded is [${expected.sizes.join(", ")}]`,
+      { hint: "Check that the golden file was recorded with this model file and method." },
     );
   }
   const counts = new Array<number>(BOUNDS.length + 1).fill(0);

@@ -275,12 +275,24 @@ t.test("usage: exit code 2, one clear line", async (t) => {
       "error: --precision belongs to models named on the command line\n  hint: name a model file too, or write the option into the config\n",
     ],
     [["--frobnicate"], "error: unknown option '--frobnicate'\n(`trtorch-build help` shows the commands)\n"],
+    [
+      ["--filter", "a", "plan"],
+      'error: "plan" comes after an option\n  hint: the command comes first: trtorch-build plan ...\n',
+    ],
     [["biuld"], 'error: there is no command "biuld"\n  hint: did you mean "build"?\n'],
   ];
   for (const [args, stderr] of cases) {
     const result = await trtorch(root, args);
     t.same([result.code, result.stdout, result.stderr], [2, "", stderr]);
   }
+  const blocked = await trtorch(root, ["--out", "trtorch.config.yaml"]);
+  t.equal(blocked.code, 1);
+  t.equal(
+    blocked.stderr,
+    `error: cannot use ${join(root, "trtorch.config.yaml", ".trtorch-build")}: a file is where a folder should be
+  hint: artifacts go to out_dir or --out, logs and the store to cache_dir
+`,
+  );
   const empty = mkdtempSync(join(tmpdir(), "trtorch-"));
   t.teardown(() => rmSync(empty, { recursive: true }));
   const nowhere = await trtorch(empty, ["plan", "--json"]);

@@ -88,6 +88,9 @@ export class OnnxSession {
       throw new TrtorchError(
         "mismatch",
         `input ${tensor.name} is ${describe(tensor)}, not [${value.sizes.join(", ")}]`,
+        {
+          hint: "Values, those of a golden file too, have a shape that the inputs allow: record others, or change the inputs.",
+        },
       );
     }
     const type = ORT_TYPES[tensor.type];

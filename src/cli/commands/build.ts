@@ -113,6 +113,11 @@ async function changeTime(path: string): Promise<number> {
 /** A word that is no file takes the place of a model where the command is the default one. */
 function rejectMistypedCommand(word: string | undefined): void {
   if (word === undefined || /[./\\]/.test(word)) return;
+  if (COMMANDS.includes(word)) {
+    throw new TrtorchError("usage", `"${word}" comes after an option`, {
+      hint: `the command comes first: trtorch-build ${word} ...`,
+    });
+  }
   const near = nearest(word, COMMANDS);
   const hint = near === null ? "`trtorch-build help` shows the commands" : `did you mean "${near}"?`;
   throw new TrtorchError("usage", `there is no command "${word}"`, { hint });
