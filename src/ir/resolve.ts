@@ -1,6 +1,7 @@
 import type { Node } from "./graph.js";
 import type { Argument, FunctionSchema } from "./schema.js";
-import { sameType, type Type } from "./type.js";
+import { hasVariable, isSubtype, unwrapOptional } from "./subtype.js";
+import type { Type } from "./type.js";
 
 /**
  * Which of an operator's overloads a node calls, by the number and the types of its inputs, as PyTorch matches nodes
@@ -97,59 +98,11 @@ function bind(formal: Type, actual: Type, variables: Map<string, Type>): Type | 
   }
 }
 
-function hasVariable(type: Type): boolean {
-  switch (type.kind) {
-    case "VarType":
-      return true;
-    case "ListType":
-    case "OptionalType":
-    case "FutureType":
-      return hasVariable(type.element);
-    case "TupleType":
-      return type.elements.some(hasVariable);
-    case "DictType":
-      return hasVariable(type.key) || hasVariable(type.value);
-    default:
-      return false;
-  }
-}
-
-/** PyTorch's `isSubtypeOf`, without class hierarchies: archives have none but interfaces. */
-export function isSubtype(type: Type, of: Type): boolean {
-  if (of.kind === "AnyType" || sameType(type, of)) return true;
-  if (type.kind === "UnionType") return type.members.every((member) => isSubtype(member, of));
-  switch (of.kind) {
-    case "TensorType":
-      return type.kind === "TensorType";
-    case "NumberType":
-      return type.kind === "IntType" || type.kind === "FloatType" || type.kind === "ComplexType";
-    case "OptionalType":
-      return type.kind === "NoneType" || isSubtype(type.kind === "OptionalType" ? type.element : type, of.element);
-    case "UnionType":
-      return of.members.some((member) => isSubtype(type, member));
-    case "ListType":
-      return type.kind === "ListType" && (of.element.kind === "AnyType" || sameType(type.element, of.element));
-    case "TupleType":
-      return (
-        type.kind === "TupleType" &&
-        type.elements.length === of.elements.length &&
-        type.elements.every((element, i) => isSubtype(element, of.elements[i] as Type))
-      );
-    case "FunctionType":
-      return type.kind === "FunctionType";
-    // A schema may say Any[] for its lists and the like; an interface takes every module that implements it.
-    case "InterfaceType":
-      return type.kind === "ClassType" || type.kind === "InterfaceType";
-    default:
-      return false;
-  }
-}
-
 /** What TorchScript accepts beyond subtypes when it compiles a call: number for number, Tensor for number, one for `int[2]`. */
 function isConvertible(actual: Type, formal: Argument, expected: Type): boolean {
-  const target = expected.kind === "OptionalType" ? expected.element : expected;
+  const target = unwrapOptional(expected);
   // After a check against None, printed IR of older versions keeps the Optional.
-  const source = actual.kind === "OptionalType" ? actual.element : actual;
+  const source = unwrapOptional(actual);
   if (isSubtype(source, target)) return true;
   switch (target.kind) {
     case "IntType":

@@ -1,5 +1,6 @@
 import type { Argument, FunctionSchema } from "../ir/schema.js";
-import { printType, sameType, type Type } from "../ir/type.js";
+import { hasVariable, isSubtype, unwrapOptional } from "../ir/subtype.js";
+import { printType, type Type } from "../ir/type.js";
 
 /** What a call passes: only its type counts here. */
 export interface Operand {
@@ -173,7 +174,7 @@ class Matcher<T extends Operand> {
 
   #fits(formal: Type, operand: T, name: string): Conversion | undefined {
     let concrete = formal;
-    if (hasVariables(formal)) {
+    if (hasVariable(formal)) {
       if (operand.emptyList !== true && !this.#bind(formal, operand.type)) {
         return this.#mismatch(name, printType(formal), operand);
       }
@@ -315,66 +316,11 @@ function isNumber(type: Type): boolean {
   return type.kind === "IntType" || type.kind === "FloatType";
 }
 
-export function unwrapOptional(type: Type): Type {
-  return type.kind === "OptionalType" ? type.element : type;
-}
-
 /** A tuple whose elements are all of a list's element type may stand for that list. */
 function convertibleToList(type: Type, list: Type): boolean {
   if (list.kind !== "ListType" || type.kind !== "TupleType") return false;
   if (list.element.kind === "VarType") return unifyAll(type.elements) !== undefined;
   return type.elements.every((element) => isSubtype(element, list.element));
-}
-
-function hasVariables(type: Type): boolean {
-  switch (type.kind) {
-    case "VarType":
-      return true;
-    case "ListType":
-    case "OptionalType":
-    case "FutureType":
-      return hasVariables(type.element);
-    case "DictType":
-      return hasVariables(type.key) || hasVariables(type.value);
-    case "TupleType":
-      return type.elements.some(hasVariables);
-    default:
-      return false;
-  }
-}
-
-/** May a value of type `a` stand where one of type `b` is asked for? Containers that can be written to are invariant. */
-export function isSubtype(a: Type, b: Type): boolean {
-  if (a === b) return true;
-  switch (b.kind) {
-    case "AnyType":
-      return true;
-    case "TensorType":
-      return a.kind === "TensorType";
-    case "NumberType":
-      return a.kind === "IntType" || a.kind === "FloatType" || a.kind === "ComplexType" || a.kind === "NumberType";
-    case "OptionalType":
-      return a.kind === "NoneType" || isSubtype(unwrapOptional(a), b.element);
-    case "UnionType":
-      return (a.kind === "UnionType" ? a.members : [a]).every((type) =>
-        b.members.some((member) => isSubtype(type, member)),
-      );
-    case "TupleType":
-      return (
-        a.kind === "TupleType" &&
-        a.elements.length === b.elements.length &&
-        (b.name === undefined || a.name === b.name) &&
-        a.elements.every((element, i) => isSubtype(element, b.elements[i] as Type))
-      );
-    case "ListType":
-      return a.kind === "ListType" && (b.element.kind === "AnyType" || sameType(a.element, b.element));
-    case "FutureType":
-      return isSubtype(a.kind === "FutureType" ? a.element : a, b.element);
-    case "InterfaceType":
-      return a.kind === "ClassType" || sameType(a, b);
-    default:
-      return a.kind === b.kind && sameType(a, b);
-  }
 }
 
 /** The narrowest type that both are of; undefined where they have nothing in common. */
