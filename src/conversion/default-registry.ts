@@ -16,6 +16,7 @@ import * as embedding from "./converters/embedding.js";
 import * as expand from "./converters/expand.js";
 import * as fold from "./converters/fold.js";
 import * as gather from "./converters/gather.js";
+import * as grouped from "./converters/grouped.js";
 import * as indexPut from "./converters/index-put.js";
 import * as matmul from "./converters/matmul.js";
 import * as nonzero from "./converters/nonzero.js";
@@ -80,6 +81,7 @@ const MODULES: Readonly<Record<string, Record<string, unknown>>> = {
   "converters/gather": gather,
   "converters/nonzero": nonzero,
   "converters/scatter": scatter,
+  "converters/grouped": grouped,
   "converters/index-put": indexPut,
   "converters/scatter-view": scatterView,
   "converters/diagonal": diagonal,

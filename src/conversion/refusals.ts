@@ -33,7 +33,7 @@ const BOX_SIZED: Refusal = {
 const REFUSALS: readonly (readonly [RegExp, Refusal])[] = [
   [/^aten::(fft_\w+|_fft_\w+|stft|istft)$/, FOURIER],
   [/^aten::(view_as_complex|view_as_real|view_as_real_copy|complex|polar|imag)$/, COMPLEX],
-  [/^aten::(unique\w*|_unique\w*|histogram\w*|histc|bincount)$/, DATA_SIZED],
+  [/^aten::(unique\w*|_unique\w*|histogram\w*|bincount)$/, DATA_SIZED],
   [
     /^aten::(rand|randn|randint|randperm|rand_like|randn_like|randint_like|bernoulli|multinomial|normal|poisson|exponential|geometric|uniform|random)_?$/,
     RANDOM,
