@@ -245,7 +245,9 @@ function channels(data: ITensor, taken: Dim, groups: number, what: string): void
   const given = at(data.dims, 1);
   if (typeof given !== "number" || typeof taken !== "number" || given === taken) return;
   const each = groups === 1 ? "" : ` in ${groups} groups`;
-  fail(`the ${what} takes ${taken} channels${each}, its input ${describe(data)} has ${given}`);
+  fail(
+    `the ${what} takes ${taken} ${taken === 1 ? "channel" : "channels"}${each}, its input ${describe(data)} has ${given}`,
+  );
 }
 
 function matrixDims(tensor: ITensor, op: string): { batch: readonly Dim[]; rows: Dim[]; columns: Dim[] } {

@@ -21,6 +21,12 @@ t.test("check: what is supported, and exit code 1 where something is not", async
     broken.stdout,
     /^broken: this is no ZIP archive, .+\n {2}at broken\.ts\n {2}hint: Save the model with torch\.jit\.save .+\ntrace: supported; /,
   );
+  const shape = await trtorch(root, ["check", "trace.ts", "--input", "1x3x32x32"]);
+  t.equal(shape.code, 1);
+  t.match(
+    shape.stdout,
+    /\n {2}aten::\w+: the convolution takes 1 channel, its input kFLOAT\[1, 3, 32, 32\] has 3\n {4}at \S+\.py:\d+\n/,
+  );
   const program = await trtorch(root, ["check", "broken.ts", "--input", "1", "--json"]);
   t.match(JSON.parse(program.stdout), {
     models: [{ model: "broken", error: /^this is no ZIP/, hint: /^Save/, location: { file: join(root, "broken.ts") } }],
