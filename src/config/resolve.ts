@@ -14,6 +14,7 @@ import {
   type StoreSettings,
   type Target,
 } from "../plan/job.js";
+import { TrtorchError } from "../util/errors.js";
 import type { Config, ModelConfig } from "./config.js";
 import type { Diagnostic, Result } from "./diagnostic.js";
 import type { ConfigDocument, Path } from "./document.js";
@@ -52,8 +53,8 @@ export async function resolveConfig(
   root: string,
   file: string | null,
 ): Promise<Result<Config, Diagnostic[]>> {
-  const resolver = new Resolver(document, root);
-  const config = await resolver.config(file);
+  const resolver = new Resolver(document, root, file);
+  const config = await resolver.config();
   return resolver.diagnostics.length === 0 && config !== null
     ? { ok: true, value: config }
     : { ok: false, error: resolver.diagnostics };
@@ -63,11 +64,13 @@ class Resolver {
   readonly diagnostics: Diagnostic[];
   readonly #document: ConfigDocument;
   readonly #root: string;
+  readonly #file: string | null;
   readonly #cacheDir: string;
 
-  constructor(document: ConfigDocument, root: string) {
+  constructor(document: ConfigDocument, root: string, file: string | null) {
     this.#document = document;
     this.#root = root;
+    this.#file = file;
     this.diagnostics = checkShape(text.configSchema, document);
     const read = document.value;
     this.#cacheDir = this.#path(
@@ -75,7 +78,7 @@ class Resolver {
     );
   }
 
-  async config(file: string | null): Promise<Config | null> {
+  async config(): Promise<Config | null> {
     const read = this.#document.value;
     if (!isRecord(read)) return null;
     const outDir = this.#path(typeof read.out_dir === "string" ? read.out_dir : "engines");
@@ -116,7 +119,7 @@ class Resolver {
 
     const config = read as text.ConfigText;
     return {
-      file,
+      file: this.#file,
       root: this.#root,
       outDir,
       cacheDir,
@@ -169,15 +172,7 @@ class Resolver {
     const [writtenInputs, inputsPath] =
       item.inputs === undefined ? [defaults.inputs, ["defaults", "inputs"]] : [item.inputs, [...path, "inputs"]];
     const inputs = Array.isArray(writtenInputs) ? this.#inputs(writtenInputs, inputsPath) : null;
-    const torchscript = sources.find((source) => !source.path.endsWith(".pt2"));
-    if (writtenInputs === undefined && torchscript !== undefined) {
-      this.#error(
-        path,
-        `the inputs of ${this.#relative(torchscript.path)} are missing: a TorchScript file does not hold their shapes`,
-        "add inputs: [[1, 3, 224, 224]], or a range with min, opt and max",
-        "value",
-      );
-    }
+    if (writtenInputs === undefined) await this.#missingInputs(sources, path);
 
     const emit = option(shape.emit.unwrap(), "emit");
     if (emit !== null) this.#checkEmit(backend, emit.value, emit.path);
@@ -225,6 +220,31 @@ class Resolver {
       retries: option(shape.retries.unwrap(), "retries")?.value ?? 0,
     };
     return sources.map(({ name, path }) => ({ ...shared, name, source: path, golden: goldenFiles.get(path) ?? null }));
+  }
+
+  /** The first file that needs inputs, or holds no program: inputs would not help that one. */
+  async #missingInputs(sources: readonly SourceFile[], path: Path): Promise<void> {
+    const unsure = sources.filter((source) => !source.path.endsWith(".pt2"));
+    if (unsure.length === 0) return;
+    const { Archive } = await import("../torchscript/archive.js");
+    for (const source of unsure) {
+      const name = this.#relative(source.path);
+      try {
+        // A torch.export program under another name says what its inputs are, too.
+        if (Archive.open(source.path).kind === "exported") continue;
+      } catch (error) {
+        if (!(error instanceof TrtorchError)) throw error;
+        this.#error([...path, "source"], `${name}: ${error.message}`, error.hint ?? "save the model again");
+        return;
+      }
+      const hint = this.#file === null ? "add --input 1x3x224x224" : "add inputs: [[1, 3, 224, 224]]";
+      this.#error(
+        path,
+        `the inputs of ${name} are missing: a TorchScript file does not hold their shapes`,
+        `${hint}, or a range with min, opt and max`,
+      );
+      return;
+    }
   }
 
   async #sources(item: Record<string, unknown>, path: Path, outDir: string): Promise<SourceFile[]> {

@@ -4,6 +4,9 @@ import type { ConfigDocument, Path } from "./document.js";
 
 type Issue = z.core.$ZodIssue;
 
+/** How keys at the top begin that are the user's own: places for anchors, as in Compose files. */
+export const OWN_KEYS = "x-";
+
 /** Every place where a document differs from its schema: unknown keys, wrong types, unknown words, missing values. */
 export function checkShape(schema: z.ZodType, document: ConfigDocument): Diagnostic[] {
   const parsed = schema.safeParse(document.value);
@@ -36,6 +39,7 @@ export function checkShape(schema: z.ZodType, document: ConfigDocument): Diagnos
       case "unrecognized_keys": {
         const known = at instanceof z.ZodObject ? Object.keys(at.shape) : [];
         for (const key of issue.keys) {
+          if (path.length === 0 && key.startsWith(OWN_KEYS)) continue;
           const near = nearest(key, known);
           const where = meta?.label === undefined ? "" : ` in ${meta.label}`;
           const hint = near === null ? `the keys here are ${known.join(", ")}` : `did you mean "${near}"?`;

@@ -1,10 +1,12 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import t from "tap";
 import type { Config } from "../../src/config/config.js";
 import { type Diagnostic, formatDiagnostics, nearest, type Result } from "../../src/config/diagnostic.js";
 import { loadCommandLine, loadConfig } from "../../src/config/load.js";
 
+const LENET = fileURLToPath(new URL("../fixtures/models/lenet/trace.ts", import.meta.url));
 const FILES = ["models/lenet.ts", "models/bert.ts", "models/export.pt2", "models/lenet.npz", "converters/a.ts"];
 
 function files(root: string): void {
@@ -12,6 +14,7 @@ function files(root: string): void {
     mkdirSync(dirname(join(root, file)), { recursive: true });
     writeFileSync(join(root, file), "");
   }
+  copyFileSync(LENET, join(root, "models/bert.ts"));
 }
 
 async function load(root: string, text: string): Promise<Result<Config, Diagnostic[]>> {
@@ -283,6 +286,31 @@ models:
 `;
   const result = await load(t.testdir({}), text);
   t.same(result.ok ? [] : result.error.map(({ span }) => text.slice(span.offset, span.offset + span.length)), ["fp17"]);
+});
+
+t.test("keys that begin with x- are the user's: places for anchors", async (t) => {
+  const own = `version: 1
+x-inputs: &image [[1, 3, 224, 224]]
+models: [{ source: models/lenet.ts, inputs: *image }]
+`;
+  t.ok((await load(t.testdir({}), own)).ok);
+  t.match(await mistakes(t.testdir({}), own.replace("inputs: *", "x-inputs: *")), /unknown key "x-inputs" in a model/);
+});
+
+t.test("without inputs, a file that holds no program is told for what it is", async (t) => {
+  const root = t.testdir({});
+  t.match(
+    await mistakes(root, "version: 1\nmodels: [{ source: models/lenet.ts }]\n"),
+    /^trtorch\.config\.yaml:2:20: error: models\/lenet\.ts: the file is empty\n/,
+  );
+  copyFileSync(LENET.replace("trace.ts", "export.pt2"), join(root, "models/export.pt"));
+  t.equal(await mistakes(root, "version: 1\nmodels: [{ source: models/export.pt }]\n"), "no mistakes");
+  const named = { inputs: [], precisions: [], targets: [], emit: [], converters: [] };
+  const result = await loadCommandLine({ ...named, files: ["models/bert.ts"] }, root);
+  t.match(
+    result.ok ? "" : formatDiagnostics(result.error),
+    /missing: .+\n.+\n.+\n {2}hint: add --input 1x3x224x224, or/,
+  );
 });
 
 t.test("a good config, with defaults, globs and overrides", async (t) => {
