@@ -84,9 +84,8 @@ t.test("the page's TypeScript has no type errors", async (t) => {
   t.equal(run.status, 0);
 });
 
-/** A project with this package, and an `npm install` that finds it done. */
+/** A folder where the packages are, an `npm install` that finds them so, and npm's own other commands. */
 function installed(folder: string): NodeJS.ProcessEnv {
-  writeFileSync(join(folder, "package.json"), '{ "private": true, "type": "module" }\n');
   const bin = join(folder, "node_modules", ".bin");
   mkdirSync(bin, { recursive: true });
   symlinkSync(root, join(folder, "node_modules", "trtorch-build"));
@@ -95,7 +94,7 @@ function installed(folder: string): NodeJS.ProcessEnv {
   symlinkSync(join(root, "node_modules", "tsx", "dist", "cli.mjs"), join(bin, "tsx"));
   const commands = join(folder, "commands");
   mkdirSync(commands);
-  writeFileSync(join(commands, "npm"), "#!/bin/sh\nexit 0\n");
+  writeFileSync(join(commands, "npm"), `#!/bin/sh\n[ "$1" = install ] || PATH="${process.env.PATH}" exec npm "$@"\n`);
   chmodSync(join(commands, "npm"), 0o755);
   return {
     ...process.env,
