@@ -61,3 +61,16 @@ t.test("what TensorRT-RTX lacks is refused for it alone, with a way out", (t) =>
   });
   t.end();
 });
+
+t.test("bins without bounds and groups of columns are refused with what to write instead", (t) => {
+  const numbers = ["%0 : int = prim::Constant[value=0]()", "%4 : int = prim::Constant[value=4]()"];
+  t.match(refusal([...numbers, "%r : Tensor = aten::histc(%x, %4, %0, %0)"].join("\n  ")), {
+    message: /aten::histc: bins from the data's minimum to its maximum/,
+    hint: /a min and a max above it/,
+  });
+  t.match(refusal("%r : Tensor = aten::_grouped_mm(%x, %x, %none, %none, %none)"), {
+    message: /aten::_grouped_mm: groups of anything but rows/,
+    hint: /\[groups, k, m\]/,
+  });
+  t.end();
+});

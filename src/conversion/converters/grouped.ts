@@ -31,6 +31,7 @@ export const histc = converter(
     const counts = network.addReduce(network.addCast(falls, "kINT32"), "kSUM", [0], false);
     return ctx.tensorValue(network.addCast(counts, dataTypeOf(self.dtype)), self.dtype);
   },
+  { limits: "Needs a min and a max above it." },
 );
 
 /** `[rows]` int32: how many groups end at or before the row, which is the number of its own. */
@@ -42,6 +43,10 @@ function groupOfRows(ctx: ConversionContext, offs: TensorValue, rows: Dim): ITen
   const past = network.addUnary(network.addElementWise(row, end, "kLESS"), "kNOT");
   return network.addReduce(network.addCast(past, "kINT32"), "kSUM", [0], false);
 }
+
+const LIMITS = {
+  limits: "Groups of rows only. More rows than groups are multiplied by every group's matrix, and one product is kept.",
+};
 
 /**
  * Rows `[n, k]`, each times the matrix of its group, of `[groups, k, m]`: experts' layers. TensorRT has no ragged
@@ -80,10 +85,12 @@ export const groupedMatmul = converter(
     const product = offs === null ? matmul(ctx, self, mat2).tensor : groupedRows(ctx, self, mat2, offs);
     return castTo(ctx, like(ctx, self, product), out_dtype ?? self.dtype);
   },
+  LIMITS,
 );
 
 /** What transformers' mixtures of experts export where PyTorch's own kernel does not take the weights. */
 export const groupedMatmulFallback = converter(
   "transformers::grouped_mm_fallback(Tensor input, Tensor weight, Tensor offs) -> Tensor",
   (ctx, { input, weight, offs }) => like(ctx, input, groupedRows(ctx, input, weight, offs)),
+  LIMITS,
 );
