@@ -1,9 +1,9 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defaultRegistry } from "../conversion/default-registry.js";
-import { isConverter, type Registry } from "../conversion/registry.js";
+import { type Converter, isConverter, type Registry } from "../conversion/registry.js";
 import { findSchemas, registerSchema } from "../ir/operators.js";
-import { printSchema } from "../ir/schema.js";
+import { operatorName, printSchema } from "../ir/schema.js";
 import { TrtorchError } from "../util/errors.js";
 
 /**
@@ -33,11 +33,35 @@ export async function loadRegistry(files: readonly string[]): Promise<Registry> 
         },
       );
     });
-    registry.registerModule(module, relative(process.cwd(), file));
+    const exports = Object.entries(module).map(([name, exported]) => [name, guarded(exported, file)]);
+    registry.registerModule(Object.fromEntries(exports), relative(process.cwd(), file));
     for (const exported of Object.values(module).flat()) {
       if (isConverter(exported) && findSchemas(exported.schema.name).length === 0)
         registerSchema(printSchema(exported.schema));
     }
   }
   return registry;
+}
+
+/** A converter of the user's whose own mistakes are told as the user's, with their place in the file. */
+function guarded(exported: unknown, file: string): unknown {
+  if (Array.isArray(exported)) return exported.map((each) => guarded(each, file));
+  if (!isConverter(exported)) return exported;
+  const { convert } = exported;
+  const guard: Converter["convert"] = (ctx, args) => {
+    try {
+      return convert(ctx, args);
+    } catch (cause) {
+      if (cause instanceof TrtorchError) throw cause;
+      const { message, stack = "" } = cause instanceof Error ? cause : new Error(String(cause));
+      const [, line, column] = /^:(\d+):(\d+)/.exec(stack.split(file)[1] ?? "") ?? [];
+      const place = line === undefined ? {} : { line: Number(line), column: Number(column) };
+      throw new TrtorchError("config", `the converter of ${operatorName(exported.schema)} threw: ${message}`, {
+        location: { file, ...place },
+        hint: "To refuse an operator as it is used, throw a TrtorchError of code unsupported.",
+        cause,
+      });
+    }
+  };
+  return { ...exported, convert: guard };
 }

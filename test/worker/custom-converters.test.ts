@@ -1,0 +1,33 @@
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+import { checkMethodOperatorSupport } from "../../src/index.js";
+import { TrtorchError } from "../../src/util/errors.js";
+import { loadRegistry } from "../../src/worker/custom-converters.js";
+
+const MODEL = fileURLToPath(new URL("../fixtures/models/lenet/trace.ts", import.meta.url));
+
+// From sources, the file's import of this package is compiled first.
+t.setTimeout(120_000);
+
+t.test("what a converter of the user's throws is told with its place in the user's file", async (t) => {
+  const root = t.testdir({
+    "flatten.ts": `import { converter } from "trtorch-build";
+export const flatten = [converter("aten::flatten.using_ints(Tensor self, int start_dim=0, int end_dim=-1) -> Tensor", () => {
+  throw new Error("boom");
+})];
+`,
+  });
+  const file = join(root, "flatten.ts");
+  const registry = await loadRegistry([file]);
+  const error = await checkMethodOperatorSupport(MODEL, "forward", { registry, inputs: [[1, 1, 32, 32]] }).catch(
+    (thrown: unknown) => thrown,
+  );
+  t.ok(error instanceof TrtorchError);
+  t.match(error, {
+    code: "config",
+    message: "the converter of aten::flatten.using_ints threw: boom",
+    location: { file, line: 3 },
+    hint: /unsupported/,
+  });
+});
