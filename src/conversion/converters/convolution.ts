@@ -177,6 +177,11 @@ export const conv3dPadding = converter(
   'aten::conv3d.padding(Tensor input, Tensor weight, Tensor? bias=None, int[3] stride=1, str padding="valid", int[3] dilation=1, int groups=1) -> Tensor',
   (ctx, args) => convolution(ctx, { ...args, ...namedPadding(ctx, args.padding, args) }),
 );
+/** What tracing records of the three above. */
+export const _convolutionMode = converter(
+  "aten::_convolution_mode(Tensor input, Tensor weight, Tensor? bias, int[] stride, str padding, int[] dilation, int groups) -> Tensor",
+  (ctx, args) => convolution(ctx, { ...args, ...namedPadding(ctx, args.padding, args) }),
+);
 
 export const convolutionGeneral = converter(
   "aten::convolution(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation, bool transposed, int[] output_padding, int groups) -> Tensor",

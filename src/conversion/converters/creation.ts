@@ -18,6 +18,7 @@ import { dataTypeOf, numbersOf } from "../../network/weights.js";
 import { describeValue } from "../arguments.js";
 import type { ConversionContext } from "../context.js";
 import {
+  asScalar,
   castTo,
   constantLike,
   elementWise,
@@ -165,6 +166,15 @@ function linspace(ctx: ConversionContext, start: Scalar, end: Scalar, steps: Dim
   return sequence(ctx, scalars.float(scalars.toFloat(start)), distance, steps, dtype);
 }
 
+/** The number in a 0-d tensor, as tracing hands over what was computed from sizes. */
+function numberIn(ctx: ConversionContext, tensor: TensorValue): Scalar {
+  return (
+    asScalar(tensor) ?? ctx.unsupported("ends that depend on tensor data", "Compute the ends from sizes or constants.")
+  );
+}
+
+const ENDS_KNOWN = { limits: "Ends are constants or computed from sizes." };
+
 export const sequences = [
   converter(`aten::arange(Scalar end, *, ${OPTIONS}) -> Tensor`, (ctx, { end, dtype }) =>
     arange(ctx, scalars.int(0), end, scalars.int(1), { dtype }),
@@ -179,6 +189,21 @@ export const sequences = [
   converter(
     `aten::linspace(Scalar start, Scalar end, SymInt steps, *, ${OPTIONS}) -> Tensor`,
     (ctx, { start, end, steps, dtype }) => linspace(ctx, start, end, steps, { dtype }),
+  ),
+  converter(
+    `aten::linspace.Tensor_Tensor(Tensor start, Tensor end, SymInt steps, *, ${OPTIONS}) -> Tensor`,
+    (ctx, { start, end, steps, dtype }) => linspace(ctx, numberIn(ctx, start), numberIn(ctx, end), steps, { dtype }),
+    ENDS_KNOWN,
+  ),
+  converter(
+    `aten::linspace.Tensor_Scalar(Tensor start, Scalar end, SymInt steps, *, ${OPTIONS}) -> Tensor`,
+    (ctx, { start, end, steps, dtype }) => linspace(ctx, numberIn(ctx, start), end, steps, { dtype }),
+    ENDS_KNOWN,
+  ),
+  converter(
+    `aten::linspace.Scalar_Tensor(Scalar start, Tensor end, SymInt steps, *, ${OPTIONS}) -> Tensor`,
+    (ctx, { start, end, steps, dtype }) => linspace(ctx, start, numberIn(ctx, end), steps, { dtype }),
+    ENDS_KNOWN,
   ),
   converter(
     `aten::logspace(Scalar start, Scalar end, SymInt steps, float base=10., *, ${OPTIONS}) -> Tensor`,
