@@ -65,7 +65,19 @@ stale  trace/fp16-sm_80+sm_86+sm_89+sm_120   not built yet
 0 fresh, 2 to build
 `,
   );
-  t.equal((await trtorch(root, ["init"])).stderr, "error: trtorch.config.yaml is there already\n");
+  t.equal(
+    (await trtorch(root, ["init"])).stderr,
+    "error: trtorch.config.yaml is there already\n  hint: It stays as it is. Remove it to have one written anew.\n",
+  );
+});
+
+t.test("init takes inputs from what is recorded beside a model", async (t) => {
+  const root = t.testdir({});
+  for (const file of ["trace.ts", "io.npz"]) copyFileSync(join(MODELS, file), join(root, file));
+  t.equal((await trtorch(root, ["init"])).code, 0);
+  const written = readFileSync(join(root, "trtorch.config.yaml"), "utf8");
+  t.match(written, /- source: "trace\.ts"\n {4}inputs: .*\n {6}- \[1, 1, 32, 32\]\n {4}golden: "io\.npz"\n$/);
+  t.equal((await trtorch(root, ["plan"])).code, 0);
 });
 
 t.test("plan and fingerprint for other programs", async (t) => {

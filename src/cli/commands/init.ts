@@ -6,6 +6,7 @@ import { isErrno } from "../../util/atomic-write.js";
 import { TrtorchError } from "../../util/errors.js";
 import { packageRoot } from "../../util/native-addon.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
+import { readHead } from "../file-head.js";
 import { displayPath } from "../project.js";
 import { toolVersion } from "../version.js";
 
@@ -59,7 +60,11 @@ export function defineInit(program: Command, context: CliContext, run: Wrap): vo
 async function init(directory: string, options: InitOptions, context: CliContext): Promise<ExitCode> {
   const root = resolve(context.cwd, directory);
   if (options.template === "new") await mkdir(root, { recursive: true });
-  else if (!(await exists(root))) throw new TrtorchError("usage", `there is no folder ${directory}`);
+  else if (!(await exists(root))) {
+    throw new TrtorchError("usage", `there is no folder ${directory}`, {
+      hint: "Only --template new makes one.",
+    });
+  }
 
   const done: Scaffold = { written: [], kept: [] };
   const next: string[] = [];
@@ -96,7 +101,11 @@ async function init(directory: string, options: InitOptions, context: CliContext
         break;
       }
       await writeConfig(root, null, done);
-      for (const file of done.kept) throw new TrtorchError("usage", `${displayPath(file, context)} is there already`);
+      for (const file of done.kept) {
+        throw new TrtorchError("usage", `${displayPath(file, context)} is there already`, {
+          hint: "It stays as it is. Remove it to have one written anew.",
+        });
+      }
       next.push("next: look at the inputs, then `trtorch-build plan` and `trtorch-build`");
   }
   const ignored = ignores === null ? [] : await ignore(ignores, ["engines/", ".trtorch-build/"]);
@@ -155,7 +164,7 @@ async function writeConfig(root: string, template: string | null, done: Scaffold
   const config = join(root, CONFIG_NAMES[0]);
   const models = await findModels(root);
   if (template !== null && models.length === 0) await copyTemplate(template, root, {}, done, [CONFIG_NAMES[0]]);
-  else await writeNew(config, makeConfig(models), done);
+  else await writeNew(config, await makeConfig(root, models), done);
 }
 
 /** Adds a package where the monorepo keeps its packages (not called engines, which root .gitignores often name), with the task of the task runner that is in use. */
@@ -224,8 +233,15 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
+/** A model file, by its path from the config. */
+interface FoundModel {
+  readonly file: string;
+  /** Recorded inputs and outputs that stand beside it, as `io.npz` or `<stem>.io.npz`. */
+  readonly golden: string | null;
+}
+
 /** Model files, by their first bytes: a .ts is more often TypeScript than TorchScript. */
-async function findModels(root: string): Promise<string[]> {
+async function findModels(root: string): Promise<FoundModel[]> {
   const { default: glob } = await import("fast-glob");
   const found = await glob(["**/*.ts", "**/*.pt", "**/*.pt2"], {
     cwd: root,
@@ -233,15 +249,20 @@ async function findModels(root: string): Promise<string[]> {
     absolute: true,
     deep: 6,
   });
-  const models: string[] = [];
+  const shown = (path: string): string => relative(root, path).split(sep).join("/");
+  const models: FoundModel[] = [];
   for (const file of found.sort()) {
-    const head = await readFile(file).then((bytes) => bytes.subarray(0, 4).toString("latin1"));
-    if (head === "PK\u0003\u0004") models.push(relative(root, file).split(sep).join("/"));
+    const { head } = await readHead(file, shown(file));
+    if (!head.toString("latin1").startsWith("PK\u0003\u0004")) continue;
+    const beside = [file.replace(/\.[^.]+$/, ".io.npz"), join(dirname(file), "io.npz")];
+    const recorded = await Promise.all(beside.map(exists));
+    const golden = beside[recorded.indexOf(true)];
+    models.push({ file: shown(file), golden: golden === undefined ? null : shown(golden) });
   }
   return models;
 }
 
-function makeConfig(models: readonly string[]): string {
+async function makeConfig(root: string, models: readonly FoundModel[]): Promise<string> {
   const lines = [
     "# yaml-language-server: $schema=./node_modules/trtorch-build/config.schema.json",
     "version: 1",
@@ -251,18 +272,32 @@ function makeConfig(models: readonly string[]): string {
     "precisions: [fp16]",
     "models:",
   ];
-  const named = models.length === 0 ? ["models/model.pt2"] : models;
-  const stems = named.map((file) => file.replace(/^.*\//, "").replace(/\.[^.]+$/, ""));
-  for (const [index, file] of named.entries()) {
+  const named = models.length === 0 ? [{ file: "models/model.pt2", golden: null }] : models;
+  const stems = named.map(({ file }) => file.replace(/^.*\//, "").replace(/\.[^.]+$/, ""));
+  for (const [index, { file, golden }] of named.entries()) {
     const unique = stems.filter((stem) => stem === stems[index]).length === 1;
     lines.push(`  - source: ${JSON.stringify(file)}`);
     if (!unique) lines.push('    name: "{parent}-{stem}"');
     if (!file.endsWith(".pt2")) {
       lines.push("    inputs:   # in the method's order; a range is { min: [...], opt: [...], max: [...] }");
-      lines.push("      - [1, 3, 224, 224]");
+      const inputs = golden === null ? [] : await recordedInputs(join(root, golden));
+      for (const input of inputs.length > 0 ? inputs : ["[1, 3, 224, 224]"]) lines.push(`      - ${input}`);
     }
+    if (golden !== null) lines.push(`    golden: ${JSON.stringify(golden)}`);
   }
   return `${lines.join("\n")}\n`;
+}
+
+/** `in0`, `in1`, … of a golden file as a config has inputs. */
+async function recordedInputs(golden: string): Promise<string[]> {
+  const { readNpz } = await import("../../util/npz.js");
+  const recorded = readNpz(golden);
+  const inputs: string[] = [];
+  for (let tensor = recorded.get("in0"); tensor !== undefined; tensor = recorded.get(`in${inputs.length}`)) {
+    const shape = `[${tensor.sizes.join(", ")}]`;
+    inputs.push(tensor.dtype === "float32" ? shape : `{ dtype: ${tensor.dtype}, shape: ${shape} }`);
+  }
+  return inputs;
 }
 
 /** Adds lines to a .gitignore that it does not have. */
