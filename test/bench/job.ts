@@ -16,7 +16,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROUNDS = 3;
-const JOBS = 6;
+const JOBS = 20;
 const [file] = process.argv.slice(2);
 if (file === undefined) {
   console.error("usage: TRTORCH_TEST_PYTHON=python3 node --import tsx test/bench/job.ts MODEL.ts");
