@@ -32,18 +32,18 @@ export interface NodeEvaluator {
  *   ctx.network.addActivation(self.tensor, "kRELU"));
  * ```
  */
-export function converter<const S extends string>(
+export function converter<const S extends string, const R extends ReturnOf<S>>(
   schema: S,
-  convert: (ctx: ConversionContext, args: ArgumentsOf<S>) => ReturnOf<S>,
+  convert: (ctx: ConversionContext, args: ArgumentsOf<S>) => R,
   notes: ConverterNotes = {},
 ): Converter {
   return { role: "converter", schema: parseSchema(schema), notes, convert: convert as Converter["convert"] };
 }
 
 /** Declares an operator that is computed at build time: arithmetic on sizes, lists, metadata of tensors. */
-export function evaluator<const S extends string>(
+export function evaluator<const S extends string, const R extends ReturnOf<S>>(
   schema: S,
-  convert: (ctx: ConversionContext, args: ArgumentsOf<S>) => ReturnOf<S>,
+  convert: (ctx: ConversionContext, args: ArgumentsOf<S>) => R,
 ): Converter {
   return { role: "evaluator", schema: parseSchema(schema), notes: {}, convert: convert as Converter["convert"] };
 }

@@ -28,7 +28,7 @@ export type ReturnOf<S extends string> = S extends `${string}(${infer Rest}`
     : never
   : never;
 
-type Results<List extends readonly unknown[]> = { [K in keyof List]: Result<FirstWord<List[K] & string>> };
+type Results<List extends readonly unknown[]> = { readonly [K in keyof List]: Result<FirstWord<List[K] & string>> };
 
 type StripAliases<S extends string> = S extends `${infer Before}Tensor(${string})${infer After}`
   ? StripAliases<`${Before}Tensor${After}`>

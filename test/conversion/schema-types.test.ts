@@ -65,3 +65,16 @@ t.test("a converter's schema is parsed as well", (t) => {
   t.equal(topk.schema.returns.length, 2);
   t.end();
 });
+
+t.test("several results are a tuple, as many as the schema has", (t) => {
+  const twice = converter("my::twice(Tensor self) -> (Tensor first, Tensor second)", (ctx, { self }) => {
+    const output = ctx.network.addActivation(self.tensor, "kRELU");
+    return [output, output];
+  });
+  t.equal(twice.schema.returns.length, 2);
+  // @ts-expect-error one result is missing
+  converter("my::twice(Tensor self) -> (Tensor first, Tensor second)", (_, { self }) => [self.tensor]);
+  // @ts-expect-error text is no tensor
+  converter("my::once(Tensor self) -> Tensor", () => "text");
+  t.end();
+});

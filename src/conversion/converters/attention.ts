@@ -106,28 +106,28 @@ export const attentionKernels = [
     "aten::_scaled_dot_product_flash_attention_for_cpu(Tensor query, Tensor key, Tensor value, float dropout_p=0.0, bool is_causal=False, *, Tensor? attn_mask=None, float? scale=None) -> (Tensor output, Tensor logsumexp)",
     (ctx, args) => {
       const y = onlyFirst(ctx, attention(ctx, args));
-      return [y, y] as const;
+      return [y, y];
     },
   ),
   converter(
     "aten::_scaled_dot_product_flash_attention(Tensor query, Tensor key, Tensor value, float dropout_p=0.0, bool is_causal=False, bool return_debug_mask=False, *, float? scale=None) -> (Tensor output, Tensor logsumexp, Tensor cum_seq_q, Tensor cum_seq_k, int max_q, int max_k, Tensor rng_state, Tensor unused, Tensor debug_attn_mask)",
     (ctx, args) => {
       const y = onlyFirst(ctx, attention(ctx, { ...args, attn_mask: null }));
-      return [y, y, y, y, 0, 0, y, y, y] as const;
+      return [y, y, y, y, 0, 0, y, y, y];
     },
   ),
   converter(
     "aten::_scaled_dot_product_efficient_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_bias, bool compute_log_sumexp, float dropout_p=0.0, bool is_causal=False, *, float? scale=None) -> (Tensor output, Tensor log_sumexp, Tensor philox_seed, Tensor philox_offset)",
     (ctx, args) => {
       const y = onlyFirst(ctx, attention(ctx, { ...args, attn_mask: args.attn_bias }));
-      return [y, y, y, y] as const;
+      return [y, y, y, y];
     },
   ),
   converter(
     "aten::_scaled_dot_product_attention_math(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0.0, bool is_causal=False, Tensor? dropout_mask=None, *, float? scale=None, bool enable_gqa=False) -> (Tensor, Tensor)",
     (ctx, args) => {
       const y = onlyFirst(ctx, attention(ctx, args));
-      return [y, y] as const;
+      return [y, y];
     },
   ),
 ];
@@ -209,7 +209,7 @@ export const nativeMultiHeadAttention = converter(
   "aten::_native_multi_head_attention(Tensor query, Tensor key, Tensor value, int embed_dim, int num_head, Tensor qkv_weight, Tensor qkv_bias, Tensor proj_weight, Tensor proj_bias, Tensor? mask=None, bool need_weights=True, bool average_attn_weights=True, int? mask_type=None) -> (Tensor, Tensor)",
   (ctx, args) => {
     const { output, weights } = multiHeadAttention(ctx, args);
-    if (!args.need_weights) return [output, output] as const;
+    if (!args.need_weights) return [output, output];
     return [
       output,
       args.average_attn_weights ? ctx.network.addReduce(weights.tensor, "kAVG", [1], false) : weights,

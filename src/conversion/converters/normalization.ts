@@ -247,6 +247,6 @@ export const weightNorms = [
   converter("aten::_weight_norm_interface(Tensor v, Tensor g, int dim=0) -> (Tensor, Tensor)", (ctx, { v, g, dim }) => {
     const y = weightNorm(ctx, v, g, dim);
     if (ctx.node.outputs[1]?.hasUses) ctx.unsupported("the norm is used beside the weight");
-    return [y, y] as const;
+    return [y, y];
   }),
 ];
