@@ -10,6 +10,8 @@
 #     features  bf16, int8, refit, profiles, parts in Torch, ...; verify, run and bench over them
 #     soak      memory over loads and executions; kills
 #
+# pack.sh makes what a machine without Node and npm needs.
+#
 # Environment:
 #   NODE            Node's binary (default: node)
 #   TENSORRT_ROOT   a folder with lib/ that holds libnvinfer.so.10, libnvinfer_plugin.so.10, libnvonnxparser.so.10
