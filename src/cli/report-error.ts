@@ -1,5 +1,6 @@
 import { position } from "../config/diagnostic.js";
 import { formatLocation, TrtorchError } from "../util/errors.js";
+import { describeRefusal } from "../util/system-error.js";
 import type { CliContext, ExitCode } from "./context.js";
 import { ConfigError } from "./project.js";
 
@@ -17,23 +18,10 @@ export function reportError(thrown: unknown, json: boolean, context: CliContext)
 function ofTheSystem(error: unknown): TrtorchError | null {
   if (!(error instanceof Error) || error instanceof TrtorchError) return null;
   const { code, path } = error as NodeJS.ErrnoException;
-  const [reason, hint] = REFUSALS[code ?? ""] ?? [];
-  if (reason === undefined || path === undefined) return null;
-  return new TrtorchError("artifact", `cannot use ${path}: ${reason}`, { cause: error, ...(hint && { hint }) });
+  const refusal = describeRefusal(code);
+  if (refusal === undefined || path === undefined) return null;
+  return new TrtorchError("artifact", `cannot use ${path}: ${refusal.reason}`, { cause: error, hint: refusal.hint });
 }
-
-const ELSEWHERE = "artifacts go to out_dir or --out, logs and the store to cache_dir";
-
-const REFUSALS: Readonly<Record<string, readonly [reason: string, hint?: string]>> = {
-  EACCES: ["permission denied", ELSEWHERE],
-  EPERM: ["operation not permitted", ELSEWHERE],
-  EROFS: ["the file system is read-only", ELSEWHERE],
-  ENOTDIR: ["a file is where a folder should be", ELSEWHERE],
-  EEXIST: ["a file is where a folder should be", ELSEWHERE],
-  ENOSPC: ["no space left on the device", "`trtorch-build cache prune --max-size 1GB` makes room"],
-  EDQUOT: ["the disk quota is used up", "`trtorch-build cache prune --max-size 1GB` makes room"],
-  EMFILE: ["too many open files", "raise the limit with `ulimit -n`"],
-};
 
 function toText(error: unknown, code: string): string {
   if (error instanceof ConfigError) return error.message;

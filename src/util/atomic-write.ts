@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { TrtorchError } from "./errors.js";
+import { describeRefusal } from "./system-error.js";
 
 /** `.engine.trt.tmp-1234-9f86d081`: what is being written, or `old`: what is being replaced. */
 const LEFTOVER = /^\..+\.(tmp|old)-\d+-[0-9a-f]{8}$/;
@@ -125,20 +126,9 @@ async function syncPath(path: string): Promise<void> {
   }
 }
 
-const REASONS: Readonly<Record<string, readonly [string, string]>> = {
-  ENOSPC: [
-    "the disk is full",
-    "Free some space, or choose another out_dir or cache_dir; `trtorch-build cache prune` shrinks the cache.",
-  ],
-  EDQUOT: ["the disk quota is used up", "Free some space, or choose another out_dir or cache_dir."],
-  EROFS: ["the file system is read-only", "Choose an out_dir and cache_dir that can be written."],
-  EACCES: ["permission denied", "Choose an out_dir and cache_dir that this user may write."],
-  EPERM: ["permission denied", "Choose an out_dir and cache_dir that this user may write."],
-  ENOTDIR: ["a parent is a file, not a folder", "Move that file away, or choose another out_dir."],
-  ENOENT: [
-    "its folder disappeared while it was written",
-    "Something removed the output folder during the build; run again.",
-  ],
+const FOLDER_GONE = {
+  reason: "its folder disappeared while it was written",
+  hint: "Something removed the output folder during the build; run again.",
 };
 
 function writeError(path: string, error: unknown): unknown {
@@ -146,6 +136,9 @@ function writeError(path: string, error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const code = (error as NodeJS.ErrnoException).code;
   if (code === undefined) return error;
-  const [reason, hint] = REASONS[code] ?? [error.message, undefined];
+  const { reason, hint } = (code === "ENOENT" ? FOLDER_GONE : describeRefusal(code)) ?? {
+    reason: error.message,
+    hint: undefined,
+  };
   return new TrtorchError("artifact", `cannot write ${path}: ${reason}`, { hint, cause: error });
 }
