@@ -3,8 +3,9 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import type { ModelConfig } from "../config/config.js";
 import { PRECISION_NAMES } from "../config/names.js";
 import type { Tensor } from "../ir/tensor.js";
+import type { Network } from "../network/network.js";
 import type { ProgramRange } from "../network/program.js";
-import type { Precision } from "../plan/job.js";
+import type { Backend, Precision } from "../plan/job.js";
 import { TrtorchError } from "../util/errors.js";
 import { isZip } from "../util/zip.js";
 import type { Executable, ExecutableInput, Tensors } from "../worker/executable.js";
@@ -142,23 +143,30 @@ export async function openModel(
   context: CliContext,
 ): Promise<Executable> {
   const config = await modelConfig(target, options, values, context);
-  const [{ capabilitiesOf, convertModel }, { loadRegistry }, { loadModel }, { applyPrecision }, { cpuExecutable }] =
-    await Promise.all([
-      import("../worker/convert-model.js"),
-      import("../worker/custom-converters.js"),
-      import("../worker/model.js"),
-      import("../network/precision.js"),
-      import("../worker/executable.js"),
-    ]);
-  const registry = await loadRegistry(config.converters);
-  const { network } = await convertModel(loadModel(config.source), {
-    method: config.method,
-    inputs: config.inputs,
-    registry,
-    capabilities: capabilitiesOf("onnxruntime"),
-  });
+  const [network, { applyPrecision }, { cpuExecutable }] = await Promise.all([
+    convertConfigured(config, "onnxruntime"),
+    import("../network/precision.js"),
+    import("../worker/executable.js"),
+  ]);
   const { precision = "fp32" } = options;
   return cpuExecutable(applyPrecision(network, precision).network, precision);
+}
+
+/** The network of a model of the config, in the model's own types. */
+export async function convertConfigured(model: ModelConfig, backend: Backend): Promise<Network> {
+  const [{ capabilitiesOf, convertModel }, { loadRegistry }, { loadModel }] = await Promise.all([
+    import("../worker/convert-model.js"),
+    import("../worker/custom-converters.js"),
+    import("../worker/model.js"),
+  ]);
+  const registry = await loadRegistry(model.converters);
+  const { network } = await convertModel(loadModel(model.source), {
+    method: model.method,
+    inputs: model.inputs,
+    registry,
+    capabilities: capabilitiesOf(backend),
+  });
+  return network;
 }
 
 async function modelConfig(
@@ -255,12 +263,11 @@ export async function recordedTensors(
   return names.map((name, i) => arrays.get(name) ?? entry(arrays, file, `${prefix}${i}`));
 }
 
-/** The arrays `in0`, `in1`, ... of a recording, whose shapes a TorchScript file's inputs then have. */
-export function recordedInputs(recording: Recording | null): Tensor[] | null {
-  if (recording === null) return null;
+/** The arrays `in0`, `in1`, ... of a recording: a TorchScript file's inputs have their shapes. */
+export function recordedInputs(arrays: Recording["arrays"]): Tensor[] {
   const tensors: Tensor[] = [];
   for (let i = 0; ; i++) {
-    const tensor = recording.arrays.get(`in${i}`);
+    const tensor = arrays.get(`in${i}`);
     if (tensor === undefined) return tensors;
     tensors.push(tensor);
   }
@@ -277,7 +284,7 @@ export async function openTarget(
   const executable =
     kind === "engine"
       ? await openEngine(target, options, context)
-      : await openModel(target, options, recordedInputs(recording), context);
+      : await openModel(target, options, recording && recordedInputs(recording.arrays), context);
   return { kind, executable, inputs: await chooseInputs(executable, recording, options) };
 }
 

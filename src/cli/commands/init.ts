@@ -6,6 +6,7 @@ import { isErrno } from "../../util/atomic-write.js";
 import { TrtorchError } from "../../util/errors.js";
 import { packageRoot } from "../../util/native-addon.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
+import { recordedInputs } from "../executable.js";
 import { readHead } from "../file-head.js";
 import { displayPath } from "../project.js";
 import { toolVersion } from "../version.js";
@@ -280,7 +281,7 @@ async function makeConfig(root: string, models: readonly FoundModel[]): Promise<
     if (!unique) lines.push('    name: "{parent}-{stem}"');
     if (!file.endsWith(".pt2")) {
       lines.push("    inputs:   # in the method's order; a range is { min: [...], opt: [...], max: [...] }");
-      const inputs = golden === null ? [] : await recordedInputs(join(root, golden));
+      const inputs = golden === null ? [] : await declaredInputs(join(root, golden));
       for (const input of inputs.length > 0 ? inputs : ["[1, 3, 224, 224]"]) lines.push(`      - ${input}`);
     }
     if (golden !== null) lines.push(`    golden: ${JSON.stringify(golden)}`);
@@ -289,15 +290,12 @@ async function makeConfig(root: string, models: readonly FoundModel[]): Promise<
 }
 
 /** `in0`, `in1`, … of a golden file as a config has inputs. */
-async function recordedInputs(golden: string): Promise<string[]> {
+async function declaredInputs(golden: string): Promise<string[]> {
   const { readNpz } = await import("../../util/npz.js");
-  const recorded = readNpz(golden);
-  const inputs: string[] = [];
-  for (let tensor = recorded.get("in0"); tensor !== undefined; tensor = recorded.get(`in${inputs.length}`)) {
-    const shape = `[${tensor.sizes.join(", ")}]`;
-    inputs.push(tensor.dtype === "float32" ? shape : `{ dtype: ${tensor.dtype}, shape: ${shape} }`);
-  }
-  return inputs;
+  return recordedInputs(readNpz(golden)).map(({ dtype, sizes }) => {
+    const shape = `[${sizes.join(", ")}]`;
+    return dtype === "float32" ? shape : `{ dtype: ${dtype}, shape: ${shape} }`;
+  });
 }
 
 /** Adds lines to a .gitignore that it does not have. */

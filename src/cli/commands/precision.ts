@@ -9,7 +9,7 @@ import type { Fp32Search, Measurement } from "../../worker/fp32-search.js";
 import type { Reference } from "../../worker/golden.js";
 import type { SampleOptions } from "../../worker/sample-inputs.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
-import { addSampleOptions, tolerance } from "../executable.js";
+import { addSampleOptions, convertConfigured, tolerance } from "../executable.js";
 import { addProjectOptions, collect, displayPath, loadProject, type ProjectOptions } from "../project.js";
 
 interface PrecisionOptions extends ProjectOptions, SampleOptions {
@@ -91,7 +91,7 @@ async function examine(
 async function search(model: ModelConfig, options: PrecisionOptions, context: CliContext): Promise<ModelResult> {
   const { measurePrecision, searchFp32Ops } = await import("../../worker/fp32-search.js");
   const { DEFAULT_TOLERANCE } = await import("../../plan/plan.js");
-  const network = await convert(model);
+  const network = await convertConfigured(model, model.backend);
   const reference = await referenceOf(network, model, options);
   const limits = (precision: Precision): Tolerance => ({
     ...DEFAULT_TOLERANCE[precision],
@@ -131,22 +131,6 @@ async function search(model: ModelConfig, options: PrecisionOptions, context: Cl
 }
 
 const REDUCED: readonly Reduced[] = ["fp16", "bf16"];
-
-async function convert(model: ModelConfig): Promise<Network> {
-  const [{ capabilitiesOf, convertModel }, { loadRegistry }, { loadModel }] = await Promise.all([
-    import("../../worker/convert-model.js"),
-    import("../../worker/custom-converters.js"),
-    import("../../worker/model.js"),
-  ]);
-  const registry = await loadRegistry(model.converters);
-  const { network } = await convertModel(loadModel(model.source), {
-    method: model.method,
-    inputs: model.inputs,
-    registry,
-    capabilities: capabilitiesOf(model.backend),
-  });
-  return network;
-}
 
 /** The recorded inputs and outputs, which a build compares with too; else random inputs, and what fp32 makes of them. */
 async function referenceOf(network: Network, { golden }: ModelConfig, options: SampleOptions): Promise<Reference> {

@@ -53,7 +53,7 @@ async function verify(target: string, options: VerifyOptions, context: CliContex
   const executable =
     kind === "engine"
       ? await openEngine(target, options, context)
-      : await openModel(target, options, recordedInputs(recording), context);
+      : await openModel(target, options, recording && recordedInputs(recording.arrays), context);
   try {
     const inputs = await chooseInputs(executable, recording, options);
     const actual = await executable.execute(inputs);
