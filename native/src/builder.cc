@@ -36,6 +36,7 @@ struct BuildOptions {
   bool refit = false;
   bool stripPlan = false;
   bool versionCompatible = false;
+  bool excludeLeanRuntime = false;
   int hardwareCompatibility = 0;
   int profilingVerbosity = 0;
   std::optional<int> dlaCore;
@@ -75,6 +76,7 @@ BuildOptions readOptions(const Napi::Object& from) {
   options.refit = flag(from, "refit", false);
   options.stripPlan = flag(from, "stripPlan", false);
   options.versionCompatible = flag(from, "versionCompatible", false);
+  options.excludeLeanRuntime = flag(from, "excludeLeanRuntime", false);
   options.hardwareCompatibility = optionalInteger(from, "hardwareCompatibility").value_or(0);
   options.profilingVerbosity = optionalInteger(from, "profilingVerbosity").value_or(0);
   options.dlaCore = optionalInteger(from, "dlaCore");
@@ -162,11 +164,6 @@ class Progress : public IProgressMonitor {
   std::map<std::string, Phase> phases_;
 };
 
-struct Network {
-  std::unique_ptr<IBuilder> builder;
-  std::unique_ptr<INetworkDefinition> definition;
-};
-
 std::unique_ptr<IBuilder> createBuilder(const Library& library) {
 #ifndef TRTORCH_RTX
   // TensorRT 10.6 ends the process where it finds no driver; here that is an error like any other.
@@ -177,13 +174,11 @@ std::unique_ptr<IBuilder> createBuilder(const Library& library) {
   return builder;
 }
 
-Network createNetwork(const Library& library) {
-  Network network;
-  network.builder = createBuilder(library);
+std::unique_ptr<INetworkDefinition> createNetwork(const Library& library, IBuilder& builder) {
   // Where the flag is deprecated, it names the only way there is.
   const auto flags = 1U << static_cast<uint32_t>(NetworkDefinitionCreationFlag::kSTRONGLY_TYPED);
-  network.definition.reset(network.builder->createNetworkV2(flags));
-  if (network.definition == nullptr) throw Failure("library", library.name() + " could not create a network");
+  std::unique_ptr<INetworkDefinition> network(builder.createNetworkV2(flags));
+  if (network == nullptr) throw Failure("library", library.name() + " could not create a network");
   return network;
 }
 
@@ -270,6 +265,7 @@ void configure(IBuilderConfig& config, const BuildOptions& options) {
   set(options.refit, BuilderFlag::kREFIT);
   set(options.stripPlan, BuilderFlag::kSTRIP_PLAN);
   set(options.versionCompatible, BuilderFlag::kVERSION_COMPATIBLE);
+  set(options.excludeLeanRuntime, BuilderFlag::kEXCLUDE_LEAN_RUNTIME);
   if (options.workspace) config.setMemoryPoolLimit(MemoryPoolType::kWORKSPACE, static_cast<size_t>(*options.workspace));
   if (options.optimizationLevel) config.setBuilderOptimizationLevel(*options.optimizationLevel);
   if (options.avgTimingIterations) config.setAvgTimingIterations(*options.avgTimingIterations);
@@ -328,6 +324,20 @@ class BuildTurn {
     while (!mutex().try_lock_for(std::chrono::milliseconds(20))) throwIfCancelled(task);
   }
   ~BuildTurn() { mutex().unlock(); }
+
+  /** The process's builder of a library, as new. It is kept: with the last builder go the kernels that it has loaded. */
+  IBuilder& builder(const Library& library) const {
+    // Never destroyed: the library's own globals may be gone by then.
+    static auto& builders = *new std::map<const Library*, std::unique_ptr<IBuilder>>();
+    std::unique_ptr<IBuilder>& kept = builders[&library];
+    if (kept == nullptr) {
+      kept = createBuilder(library);
+    } else {
+      kept->reset();
+    }
+    return *kept;
+  }
+
   BuildTurn(const BuildTurn&) = delete;
   BuildTurn& operator=(const BuildTurn&) = delete;
 
@@ -342,26 +352,27 @@ Task::MakeValue runBuild(Task& task, const std::string& path, const Program& pro
   const Library& library = Library::open(path);
   const BuildTurn turn(task);
   LogSink sink(options.logLevel, emitLines(task));
-  // Destroyed in reverse: the cache must outlive the builder that used it.
+  // Destroyed in reverse: the cache must outlive the configuration that used it.
   std::unique_ptr<ITimingCache> cache;
   Progress progress(task);
-  Network network;
+  std::unique_ptr<INetworkDefinition> network;
   std::unique_ptr<IBuilderConfig> config;
   try {
-    network = createNetwork(library);
+    IBuilder& builder = turn.builder(library);
+    network = createNetwork(library, builder);
     throwIfCancelled(task);
-    Replay(library, *network.definition).run(program);
-    config.reset(network.builder->createBuilderConfig());
+    Replay(library, *network).run(program);
+    config.reset(builder.createBuilderConfig());
     configure(*config, options);
-    addProfiles(*network.builder, *config, program, options);
+    addProfiles(builder, *config, program, options);
     cache = attachTimingCache(*config, options, task);
     config->setProgressMonitor(&progress);
     throwIfCancelled(task);
 
-    std::shared_ptr<IHostMemory> engine(network.builder->buildSerializedNetwork(*network.definition, *config));
+    std::shared_ptr<IHostMemory> engine(builder.buildSerializedNetwork(*network, *config));
     throwIfCancelled(task);
     if (engine == nullptr) {
-      const std::string layer = firstInvalidLayer(*network.definition);
+      const std::string layer = firstInvalidLayer(*network);
       throw Failure("library", library.name() + " could not build the engine" +
                                    (layer.empty() ? "" : ": layer '" + layer + "' is invalid"), layer);
     }
@@ -388,14 +399,16 @@ struct DescribedTensor {
 Task::MakeValue runDescribe(Task& task, const std::string& path, const Program& program, const BuildOptions& options) {
   const Library& library = Library::open(path);
   LogSink sink(options.logLevel, emitLines(task));
-  Network network;
+  std::unique_ptr<IBuilder> builder;
+  std::unique_ptr<INetworkDefinition> network;
   try {
-    network = createNetwork(library);
-    Replay replay(library, *network.definition);
+    builder = createBuilder(library);
+    network = createNetwork(library, *builder);
+    Replay replay(library, *network);
     replay.run(program);
     std::vector<DescribedTensor> described;
     for (const auto& [id, tensor] : replay.tensors()) described.push_back({id, tensor->getDimensions(), tensor->getType()});
-    const std::string invalid = firstInvalidLayer(*network.definition);
+    const std::string invalid = firstInvalidLayer(*network);
     if (!invalid.empty()) {
       throw Failure("library", library.name() + " finds layer '" + invalid + "' invalid", invalid);
     }

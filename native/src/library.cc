@@ -75,7 +75,8 @@ Library::Library(const std::string& path) : path_(path) {
     failure.hint = "Run `trtorch-build setup` with the headers of that release (TENSORRT_ROOT), or name another library.";
     throw failure;
   }
-  createInferBuilder_ = reinterpret_cast<void* (*)(void*, int32_t)>(symbol("createInferBuilder_INTERNAL"));
+  // A lean runtime runs version-compatible engines, and builds none.
+  createInferBuilder_ = reinterpret_cast<void* (*)(void*, int32_t)>(dlsym(handle, "createInferBuilder_INTERNAL"));
   createInferRuntime_ = reinterpret_cast<void* (*)(void*, int32_t)>(symbol("createInferRuntime_INTERNAL"));
 }
 
@@ -89,6 +90,7 @@ const Library& Library::open(const std::string& path) {
 }
 
 nvinfer1::IBuilder* Library::createBuilder(nvinfer1::ILogger& logger) const {
+  if (createInferBuilder_ == nullptr) throw Failure("missing-library", path_ + " runs engines, and builds none");
   loadBuilderResources(path_);
   // The library's own number: it refuses any other, and the versions have been compared.
   return static_cast<nvinfer1::IBuilder*>(createInferBuilder_(&logger, versionNumber_));

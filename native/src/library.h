@@ -26,7 +26,10 @@ class Library {
   /** Loads a library once a process; it stays loaded. Throws Failure("missing-library"). */
   static const Library& open(const std::string& path);
 
-  /** Null where the library cannot start, as the full TensorRT without a GPU; it has logged why. */
+  /**
+   * Null where the library cannot start, as the full TensorRT without a GPU; it has logged why. Throws
+   * Failure("missing-library") where it only runs engines.
+   */
   nvinfer1::IBuilder* createBuilder(nvinfer1::ILogger& logger) const;
   nvinfer1::IRuntime* createRuntime(nvinfer1::ILogger& logger) const;
 

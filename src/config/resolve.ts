@@ -479,6 +479,13 @@ class Resolver {
     };
     only("dla", dla !== undefined);
     only("version_compatible", settings?.version_compatible === true);
+    if (settings?.exclude_lean_runtime === true && settings.version_compatible !== true)
+      this.#error(
+        [...path, "exclude_lean_runtime"],
+        "exclude_lean_runtime is of a version-compatible engine",
+        "remove it, or set version_compatible: true",
+        "key",
+      );
     const level = settings?.hardware_compatible ?? "none";
     only("hardware_compatible", level !== "none");
     return {
@@ -490,6 +497,7 @@ class Resolver {
       refit: settings?.refit ?? false,
       stripPlan: settings?.strip_plan ?? false,
       versionCompatible: settings?.version_compatible ?? false,
+      excludeLeanRuntime: settings?.exclude_lean_runtime ?? false,
       hardwareCompatible: level,
       dla: dla === undefined ? null : { core: dla.core, gpuFallback: dla.gpu_fallback ?? true },
       profiles: this.#profiles(settings?.profiles ?? [], [...path, "profiles"], inputs),

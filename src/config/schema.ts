@@ -99,7 +99,14 @@ const builder = z
     sparsity: z.boolean().optional(),
     refit: z.boolean().optional(),
     strip_plan: z.boolean().optional(),
-    version_compatible: z.boolean().optional(),
+    version_compatible: z
+      .boolean()
+      .optional()
+      .meta({ description: "Engines for this release of TensorRT and later ones." }),
+    exclude_lean_runtime: z.boolean().optional().meta({
+      description:
+        "Leave the runtime out of a version-compatible engine: smaller, and run by a TensorRT lean runtime alone.",
+    }),
     hardware_compatible: z.enum(["none", "ampere_plus", "same_compute_capability"]).meta({ label: "level" }).optional(),
     dla: z.strictObject({ core: z.int().min(0), gpu_fallback: z.boolean().optional() }).optional(),
     profiles: z.array(profile).optional(),

@@ -65,6 +65,7 @@ export interface BuilderSettings {
   readonly refit: boolean;
   readonly stripPlan: boolean;
   readonly versionCompatible: boolean;
+  readonly excludeLeanRuntime: boolean;
   readonly hardwareCompatible: "none" | "ampere_plus" | "same_compute_capability";
   readonly dla: { readonly core: number; readonly gpuFallback: boolean } | null;
   /** Profiles beyond the one that the inputs' own ranges make; usually none. */

@@ -162,8 +162,9 @@ class JobRun {
   async #verifyOnDevice(built: readonly Built[]): Promise<OnDevice | null> {
     const { golden, tolerance, builder } = this.#job;
     const [engine] = built.map((part) => part.engine);
-    if (golden === null || this.#context.device === null || built.length > 1 || !engine || builder.stripPlan)
-      return null;
+    // An engine without its weights, or without its runtime, is not what anything here can run.
+    const whole = !builder.stripPlan && !builder.excludeLeanRuntime;
+    if (golden === null || this.#context.device === null || built.length > 1 || !engine || !whole) return null;
     return this.#phase("verify", async () => {
       const [{ loadEngine }, { compareOnDevice }] = await Promise.all([
         import("../backends/tensorrt/engine.js"),

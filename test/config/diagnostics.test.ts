@@ -128,6 +128,11 @@ const MODEL_CASES: readonly [string, string, string][] = [
     "builder: { dla: { core: 0 } }",
     "error: dla is an option of the backend tensorrt|remove it, or set backend: tensorrt",
   ],
+  [
+    "a lean runtime that is in no engine",
+    "builder: { exclude_lean_runtime: true }",
+    "error: exclude_lean_runtime is of a version-compatible engine|remove it, or set version_compatible: true",
+  ],
   ["a level out of range", "builder: { optimization_level: 6 }", "error: must be at most 5, is 6"],
   [
     "a size without sense",

@@ -1,15 +1,18 @@
 /**
  * Verifies our engines against PyTorch's recorded outputs, and times them beside the engines of TensorRT's ONNX parser:
- * both loaded by our runtime, alternating, medians of CUDA event times. `measure.js WORK OUT.json MODEL...`
+ * each loaded twice by our runtime, taking turns, medians of CUDA event times. Noise is how far two loads of one engine
+ * lie apart.
+ *
+ * `measure.js WORK OUT.json MODEL...`
  */
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { loadEngine } from "../../src/backends/tensorrt/engine.js";
+import { type Engine, loadEngine } from "../../src/backends/tensorrt/engine.js";
 import type { Tensor } from "../../src/ir/tensor.js";
 import { compare } from "../../src/worker/comparison.js";
 import { BATCHES, jobName, PRECISIONS, readModel } from "./models.js";
 
-const ROUNDS = 5;
+const ROUNDS = 10;
 const ITERATIONS = 100;
 const TOLERANCES = { fp32: { rtol: 2e-3, atol: 0 }, fp16: { rtol: 2e-2, atol: 0 } };
 
@@ -17,9 +20,9 @@ const [work, file, ...names] = process.argv.slice(2) as [string, string, ...stri
 const rows: object[] = [];
 let failed = 0;
 console.log(
-  "| model | batch | precision | max error | verified | ours, ms | ONNX parser's, ms | ratio | FP16 flag, ms | ratio |",
+  "| model | batch | precision | max error | verified | ours, ms | ONNX parser's, ms | ratio | FP16 flag, ms | ratio | noise |",
 );
-console.log("|---|---:|---|---:|---|---:|---:|---:|---:|---:|");
+console.log("|---|---:|---|---:|---|---:|---:|---:|---:|---:|---:|");
 for (const name of names) {
   for (const batch of BATCHES) {
     for (const precision of PRECISIONS) {
@@ -29,7 +32,7 @@ for (const name of names) {
       const beside = (value: number | null): string =>
         value === null ? "- | -" : `${value.toFixed(4)} | ${(row.ours / value).toFixed(3)}`;
       console.log(
-        `| ${name} | ${batch} | ${precision} | ${row.maxError.toExponential(1)} | ${row.verified} | ${row.ours.toFixed(4)} | ${beside(row.onnx)} | ${beside(row.flag)} |`,
+        `| ${name} | ${batch} | ${precision} | ${row.maxError.toExponential(1)} | ${row.verified} | ${row.ours.toFixed(4)} | ${beside(row.onnx)} | ${beside(row.flag)} | ${(100 * row.noise).toFixed(1)} % |`,
       );
       writeFileSync(file, JSON.stringify(rows, null, 1));
     }
@@ -47,48 +50,56 @@ async function measure(name: string, batch: number, precision: (typeof PRECISION
     ours: Number.NaN,
     onnx: null as number | null,
     flag: null as number | null,
+    noise: Number.NaN,
   };
-  const path = join(work, "engines", jobName(name, batch), `${precision}-device`, "model.engine");
-  if (!existsSync(path)) return nothing;
+  const job = jobName(name, batch);
+  const files = {
+    ours: join(work, "engines", job, `${precision}-device`, "model.engine"),
+    onnx: join(work, "onnx", `${job}-${precision}.engine`),
+    flag: join(work, "onnx", `${job}-${precision}-flag.engine`),
+  };
+  if (!existsSync(files.ours)) return nothing;
   const { inputs, outputs } = readModel(work, name, batch);
-  const ours = await loadEngine(path);
-  const feeds = (engine: typeof ours): Record<string, Tensor> =>
+  const feeds = (engine: Engine): Record<string, Tensor> =>
     Object.fromEntries(engine.inputs.map((input, i) => [input.name, inputs[i] as Tensor]));
+
+  const loads: { what: keyof typeof files; engine: Engine; medians: number[] }[] = [];
+  for (const what of ["ours", "onnx", "flag", "ours", "onnx", "flag"] as const) {
+    if (existsSync(files[what])) loads.push({ what, engine: await loadEngine(files[what]), medians: [] });
+  }
+  const { engine: ours } = loads[0] as (typeof loads)[number];
   const results = await ours.execute(feeds(ours));
   const comparisons = ours.outputs.map((output, i) =>
     compare(output.name, results[output.name] as Tensor, outputs[i] as Tensor, TOLERANCES[precision]),
   );
-  const engines = [ours];
-  const places: Partial<Record<"onnx" | "flag", number>> = {};
-  for (const [key, suffix] of [
-    ["onnx", precision],
-    ["flag", `${precision}-flag`],
-  ] as const) {
-    const baseline = join(work, "onnx", `${jobName(name, batch)}-${suffix}.engine`);
-    if (existsSync(baseline)) places[key] = engines.push(await loadEngine(baseline)) - 1;
-  }
-  const times = engines.map((): number[] => []);
   for (let round = 0; round < ROUNDS; round++) {
-    for (const [i, engine] of engines.entries()) {
-      const options = { warmup: 20, iterations: ITERATIONS, graph: true };
-      const { times: measured } = await engine.bench(feeds(engine), options);
-      times[i]?.push(median([...measured]));
+    for (let turn = 0; turn < loads.length; turn++) {
+      const { engine, medians } = loads[(round + turn) % loads.length] as (typeof loads)[number];
+      const { times } = await engine.bench(feeds(engine), { warmup: 20, iterations: ITERATIONS, graph: true });
+      medians.push(median([...times]));
     }
   }
-  for (const engine of engines) await engine.dispose();
-  const at = (place: number | undefined): number | null =>
-    place === undefined ? null : median(times[place] as number[]);
+  for (const { engine } of loads) await engine.dispose();
+  const apart = (Object.keys(files) as (keyof typeof files)[]).map((what) => {
+    const [one, other] = loads.filter((load) => load.what === what).map(({ medians }) => median(medians));
+    return one === undefined || other === undefined ? 0 : Math.abs(one / other - 1);
+  });
+  const time = (what: keyof typeof files): number | null => {
+    const medians = loads.filter((load) => load.what === what).flatMap((load) => load.medians);
+    return medians.length === 0 ? null : median(medians);
+  };
   return {
     ...nothing,
     maxError: Math.max(...comparisons.map(({ maxAbsError }) => maxAbsError ?? Number.POSITIVE_INFINITY)),
     verified: comparisons.every(({ passed }) => passed),
-    ours: median(times[0] as number[]),
-    onnx: at(places.onnx),
-    flag: at(places.flag),
+    ours: time("ours") ?? Number.NaN,
+    onnx: time("onnx"),
+    flag: time("flag"),
+    noise: Math.max(...apart),
   };
 }
 
 function median(values: number[]): number {
-  const sorted = values.sort((a, b) => a - b);
+  const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }

@@ -16,6 +16,7 @@
 #   NODE            Node's binary (default: node)
 #   TENSORRT_ROOT   a folder with lib/ that holds libnvinfer.so.10, libnvinfer_plugin.so.10, libnvonnxparser.so.10
 #   PYTHON          a Python with PyTorch and torchvision for CUDA, and TensorRT's bindings (default: python3)
+#   LEAN            a libnvinfer_lean.so.10, of TENSORRT_ROOT's release or a later one: runs the version-compatible engine
 #   TORCHTRT        Torch-TensorRT's libtorchtrt_runtime.so of the same release as PyTorch
 #   FLAG            1: also ONNX engines with the FP16 flag, for which TensorRT times every layer in two precisions
 #   MODELS          models to measure (default: lenet squeezenet1_1 bert_tiny mobilenet_v3_small resnet50 vit_b_16)
@@ -73,6 +74,10 @@ for name in $steps; do
         [ -e "$job/model.engine" ] && [ "$name" != lenet-stripped ] || continue
         command=("$NODE" "$root/bin/trtorch-build.js")
         given=("$job/model.engine" --allow-host-code)
+        if [ "$name" = lenet-lean ]; then
+          [ -n "${LEAN:-}" ] || continue
+          given+=(--library "$LEAN")
+        fi
         golden=(--golden "$WORK/models/${name%%-*}/io.npz")
         if [ "$name" = lenet-profiles ]; then
           for profile in 0 1; do

@@ -50,6 +50,7 @@ export function job(id: string, changes: Partial<Job> = {}): Job {
       refit: false,
       stripPlan: false,
       versionCompatible: false,
+      excludeLeanRuntime: false,
       hardwareCompatible: "none",
       dla: null,
       profiles: [],

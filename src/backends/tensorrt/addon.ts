@@ -31,6 +31,7 @@ export interface NativeBuildOptions {
   readonly refit?: boolean;
   readonly stripPlan?: boolean;
   readonly versionCompatible?: boolean;
+  readonly excludeLeanRuntime?: boolean;
   readonly hardwareCompatibility?: number;
   readonly profilingVerbosity?: number;
   readonly dlaCore?: number | null;

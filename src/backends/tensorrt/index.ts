@@ -40,6 +40,8 @@ export interface EngineOptions {
   readonly refit?: boolean;
   readonly stripPlan?: boolean;
   readonly versionCompatible?: boolean;
+  /** Of a version-compatible engine: what runs it is a lean runtime, which it does not hold. */
+  readonly excludeLeanRuntime?: boolean;
   readonly hardwareCompatible?: (typeof HARDWARE_COMPATIBILITY)[number];
   readonly profilingVerbosity?: (typeof PROFILING_VERBOSITY)[number];
   readonly dla?: { readonly core: number; readonly gpuFallback: boolean } | null;
@@ -104,15 +106,24 @@ export async function buildEngine(network: Network | NetworkProgram, request: Bu
 }
 
 /** Adds what the library's own words do not say. */
-function explain(error: unknown, { flavour, options = {} }: BuildRequest, { layers }: NetworkProgram): unknown {
-  if (!(error instanceof TrtorchError) || error.code !== "library" || flavour !== "rtx") return error;
-  const hint =
-    options.refit || options.stripPlan
-      ? "With refit or strip_plan, TensorRT-RTX needs a GPU while it builds."
-      : error.message.includes("Myelin") && layers.some(({ type }) => type === "kCONDITION" || type === "kTRIP_LIMIT")
-        ? "TensorRT-RTX's builder fails on some conditionals and loops beside sizes that are ranges: fix the sizes in inputs:, leave the branch to Torch (fallback:), or build with backend: tensorrt."
-        : undefined;
+function explain(error: unknown, request: BuildRequest, program: NetworkProgram): unknown {
+  if (!(error instanceof TrtorchError) || error.code !== "library") return error;
+  const hint = whatToDo(error.message, request, program);
   return hint === undefined ? error : new TrtorchError(error.code, error.message, { hint, cause: error });
+}
+
+function whatToDo(
+  message: string,
+  { flavour, options = {} }: BuildRequest,
+  { layers }: NetworkProgram,
+): string | undefined {
+  if (message.includes("libnvinfer_lean"))
+    return "Put TensorRT's lean runtime beside libnvinfer, or leave it out of the engine with exclude_lean_runtime: true.";
+  if (flavour !== "rtx") return undefined;
+  if (options.refit || options.stripPlan) return "With refit or strip_plan, TensorRT-RTX needs a GPU while it builds.";
+  if (message.includes("Myelin") && layers.some(({ type }) => type === "kCONDITION" || type === "kTRIP_LIMIT"))
+    return "TensorRT-RTX's builder fails on some conditionals and loops beside sizes that are ranges: fix the sizes in inputs:, leave the branch to Torch (fallback:), or build with backend: tensorrt.";
+  return undefined;
 }
 
 /** The version of the library that would build, as `1.7.1`. Rejects with `missing-library` where there is none. */
@@ -201,6 +212,7 @@ function nativeOptions({
     refit: options.refit ?? false,
     stripPlan: options.stripPlan ?? false,
     versionCompatible: options.versionCompatible ?? false,
+    excludeLeanRuntime: options.excludeLeanRuntime ?? false,
     hardwareCompatibility: HARDWARE_COMPATIBILITY.indexOf(options.hardwareCompatible ?? "none"),
     profilingVerbosity: PROFILING_VERBOSITY.indexOf(options.profilingVerbosity ?? "layer_names_only"),
     dlaCore: options.dla?.core ?? null,
