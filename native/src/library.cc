@@ -1,6 +1,5 @@
 #include "library.h"
 
-#include <dirent.h>
 #include <dlfcn.h>
 
 #include <map>
@@ -24,23 +23,6 @@ const std::string kPRODUCT = "TensorRT";
 Version decode(int32_t number) {
   if (number < 10000) return {number / 1000, number / 100 % 10, number % 100};
   return {number / 10000, number / 100 % 100, number % 100};
-}
-
-/**
- * The full TensorRT loads its kernels (libnvinfer_builder_resource*.so*) by name. A library that is already in the
- * process is found by its name, so the ones beside libnvinfer are loaded first: no LD_LIBRARY_PATH is needed.
- */
-void loadBuilderResources(const std::string& library) {
-  const size_t slash = library.rfind('/');
-  if (slash == std::string::npos) return;
-  const std::string folder = library.substr(0, slash);
-  DIR* entries = opendir(folder.c_str());
-  if (entries == nullptr) return;
-  while (const dirent* entry = readdir(entries)) {
-    const std::string name = entry->d_name;
-    if (name.rfind("libnvinfer_builder_resource", 0) == 0) dlopen((folder + "/" + name).c_str(), RTLD_LAZY | RTLD_LOCAL);
-  }
-  closedir(entries);
 }
 
 }  // namespace
@@ -91,7 +73,6 @@ const Library& Library::open(const std::string& path) {
 
 nvinfer1::IBuilder* Library::createBuilder(nvinfer1::ILogger& logger) const {
   if (createInferBuilder_ == nullptr) throw Failure("missing-library", path_ + " runs engines, and builds none");
-  loadBuilderResources(path_);
   // The library's own number: it refuses any other, and the versions have been compared.
   return static_cast<nvinfer1::IBuilder*>(createInferBuilder_(&logger, versionNumber_));
 }

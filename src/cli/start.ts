@@ -12,7 +12,12 @@ export async function start(): Promise<void> {
     stderr: (text) => process.stderr.write(text),
     terminalRows: process.stdout.isTTY ? process.stdout.rows : null,
     machine: async () => (await import("./machine.js")).thisMachine(),
-    startWorker: async () => (await import("../runner/worker-process.js")).startWorkerProcess,
+    startWorker: async () => {
+      const { workerStarter } = await import("../runner/worker-process.js");
+      const { loaderPath } = await import("../backends/tensorrt/library.js");
+      const path = loaderPath();
+      return workerStarter(path === undefined ? {} : { LD_LIBRARY_PATH: path });
+    },
     onSignal: (handler) => {
       process.on("SIGINT", handler).on("SIGTERM", handler);
       return () => process.off("SIGINT", handler).off("SIGTERM", handler);

@@ -33,13 +33,14 @@ export interface PrecisionResult {
  *
  * - numbers made from integers: positions and masks need more digits than a half has
  * - what the model itself casts up to fp32
- * - long sums, means and products; the squares that are summed: variances and norms overflow first
+ * - long sums, means (but those of images) and products; the squares that are summed: variances and norms overflow first
  * - powers, exponentials, logarithms, reciprocals, trigonometric functions, cumulative sums
  * - sums with constants too small for float16 (an epsilon), scales of quantization
  * - data divided or multiplied by what stayed fp32 for these reasons (a norm near 0, its reciprocal); the result is narrow
  * - coordinates of grid samples, the arithmetic they come from, and their differences; boxes of NMS
  *
- * Softmax, normalization layers and products of matrices accumulate in fp32 within TensorRT, with half inputs and outputs.
+ * Softmax, normalization layers, products of matrices and poolings accumulate in fp32 within TensorRT, with half inputs and
+ * outputs; the mean of an image's positions is a pooling there (its kernels are called pooling_fw_4d_FP16FP32).
  *
  * The result shares layers and tensors that do not change with the network given, which is not changed.
  */
@@ -266,7 +267,8 @@ class Pass {
         const { operation, axes } = layer.attributes;
         const { dims } = layer.inputs[0] as ITensor;
         const count = bounds(volume(axes.map((axis) => dims[axis] ?? 1))).max;
-        const long = (operation === "kSUM" || operation === "kAVG") && count > LONG_AXIS;
+        const image = dims.length >= 4 && axes.length === dims.length - 2 && axes.every((axis) => axis >= 2);
+        const long = (operation === "kSUM" || (operation === "kAVG" && !image)) && count > LONG_AXIS;
         return long || operation === "kPROD" ? "statistics" : undefined;
       }
       case "kELEMENTWISE": {

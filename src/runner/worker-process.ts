@@ -41,8 +41,10 @@ export interface Worker {
 
 export type StartWorker = (device: Device | null) => Worker;
 
-/** Starts `src/worker/main` as a process that sees one GPU, or none. */
-export const startWorkerProcess: StartWorker = (device) => new WorkerProcess(device, workerProgram());
+/** Starts `src/worker/main` as a process that sees one GPU, or none, with variables beyond those of this process. */
+export function workerStarter(env: NodeJS.ProcessEnv = {}): StartWorker {
+  return (device) => new WorkerProcess(device, workerProgram(), env);
+}
 
 /** The program of the workers, in the form that this one runs in: TypeScript in development, JavaScript when installed. */
 function workerProgram(): string {
@@ -56,12 +58,12 @@ export class WorkerProcess implements Worker {
   #current: { id: string; host: JobHost; end: (outcome: AttemptOutcome) => void } | null = null;
   #alive = true;
 
-  constructor(device: Device | null, program: string) {
+  constructor(device: Device | null, program: string, env: NodeJS.ProcessEnv = {}) {
     this.#device = device;
     this.#child = fork(program, [], {
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       // By UUID: ordinals mean other devices to CUDA than to nvidia-smi.
-      env: { ...process.env, CUDA_VISIBLE_DEVICES: device?.uuid ?? "" },
+      env: { ...process.env, ...env, CUDA_VISIBLE_DEVICES: device?.uuid ?? "" },
     });
     this.#child.on("message", (message) => this.#receive(message as WorkerMessage));
     for (const stream of [this.#child.stdout, this.#child.stderr]) {

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import t from "tap";
 import { Tensor } from "../../src/ir/tensor.js";
 import type { SummaryFile } from "../../src/runner/summary.js";
-import { startWorkerProcess } from "../../src/runner/worker-process.js";
+import { workerStarter } from "../../src/runner/worker-process.js";
 import { writeNpz } from "../../src/util/npz.js";
 import { readJson, trtorch, write } from "./project.js";
 
@@ -81,7 +81,7 @@ models:
   - { source: double.ts, inputs: [[1, 4]] }
 `,
       });
-    const build = () => trtorch(root, ["build"], { startWorker: async () => startWorkerProcess });
+    const build = () => trtorch(root, ["build"], { startWorker: async () => workerStarter() });
     config("");
     const before = await build();
     t.equal(before.code, 1);

@@ -122,6 +122,22 @@ t.test("a convolutional network in half precision", async (t) => {
   t.equal(applyPrecision(network, "fp32").network, network, "fp32 is what it was");
 });
 
+t.test("the mean of a large image is half, its variance and other long means are not", async (t) => {
+  const network = new Network();
+  const x = network.addInput("x", "kFLOAT", [1, 4, 48, 48]);
+  const mean = network.addReduce(x, "kAVG", [2, 3], true);
+  // Beyond a half's squares: 600^2 is 360000.
+  const centred = network.addElementWise(x, mean, "kSUB");
+  const variance = network.addReduce(network.addElementWise(centred, centred, "kPROD"), "kAVG", [2, 3], true);
+  network.markOutput(network.addElementWise(centred, network.addUnary(variance, "kSQRT"), "kDIV"), "y");
+  const rows = network.addShuffle(x, { reshape: [4, 2304] });
+  network.markOutput(network.addReduce(rows, "kAVG", [1], false), "long");
+  const inputs = { x: Tensor.of("float32", [1, 4, 48, 48], noise(3, 9216, 600)) };
+  const { network: half } = await close(t, network, "fp16", inputs, 4e-3);
+  const types = half.layers.filter(({ type }) => type === "kREDUCE").map(({ outputs }) => outputs[0]?.type);
+  t.same(types, ["kHALF", "kFLOAT", "kFLOAT"]);
+});
+
 t.test("layer norms, masks and attention", async (t) => {
   const [length, size, heads] = [16, 32, 4];
   const network = new Network();

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import type { Job } from "../../src/plan/job.js";
-import { startWorkerProcess } from "../../src/runner/worker-process.js";
+import { WorkerProcess, workerStarter } from "../../src/runner/worker-process.js";
 import { device, job } from "./fixtures.js";
 
 const GPU = device(0, "NVIDIA L4", 8, 9);
@@ -23,7 +23,7 @@ function portable(outDir: string): Job {
 /** Runs a job in a real worker and notes what it says about its device and its phases. */
 function start(outDir: string, lend: () => Promise<boolean>, gpu = true) {
   const said: string[] = [];
-  const worker = startWorkerProcess(gpu ? GPU : null);
+  const worker = workerStarter()(gpu ? GPU : null);
   const outcome = worker.run(portable(outDir), {
     onEvent: (event) => {
       if (event.type === "phase-start") said.push(event.phase);
@@ -78,4 +78,23 @@ t.test("a worker that is stopped while it waits builds nothing, and takes the ne
   });
   t.match(again, { status: "done" });
   await worker.close();
+});
+
+t.test("a worker has the variables that it is started with, and sees its GPU alone", async (t) => {
+  const folder = t.testdir({
+    "worker.mjs": `process.once("message", () => {
+      const { LD_LIBRARY_PATH, CUDA_VISIBLE_DEVICES, HOME } = process.env;
+      process.stdout.write([LD_LIBRARY_PATH, CUDA_VISIBLE_DEVICES, HOME].join("\\n"), () => process.exit(0));
+    });`,
+  });
+  const lines: string[] = [];
+  const worker = new WorkerProcess(GPU, join(folder, "worker.mjs"), { LD_LIBRARY_PATH: "/opt/tensorrt/lib" });
+  const outcome = await worker.run(portable(folder), {
+    onEvent: () => {},
+    onOutput: (line) => lines.push(line),
+    lendDevice: async () => false,
+    takeDeviceBack: () => {},
+  });
+  t.match(outcome, { status: "died", reason: "the worker process left with exit code 0" });
+  t.same(lines, ["/opt/tensorrt/lib", GPU.uuid, process.env.HOME]);
 });

@@ -117,6 +117,9 @@ function whatToDo(
   { flavour, options = {} }: BuildRequest,
   { layers }: NetworkProgram,
 ): string | undefined {
+  // Workers are started so; this is a process that somebody else started.
+  if (message.includes("libnvinfer_builder_resource"))
+    return "TensorRT opens this library by its name alone: start the process with its folder in LD_LIBRARY_PATH.";
   if (message.includes("libnvinfer_lean"))
     return "Put TensorRT's lean runtime beside libnvinfer, or leave it out of the engine with exclude_lean_runtime: true.";
   if (flavour !== "rtx") return undefined;

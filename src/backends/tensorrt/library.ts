@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { TrtorchError } from "../../util/errors.js";
 import { cacheFolder } from "../../util/native-addon.js";
 import { FLAVOUR_FACTS, type Flavour } from "./flavour.js";
@@ -44,19 +44,38 @@ export function findLibrary(flavour: Flavour, explicit?: string): string {
   });
 }
 
+/**
+ * LD_LIBRARY_PATH for processes that build: the full TensorRT opens the libraries of its kernels by bare names, and the
+ * loader reads the variable once, when a process starts. Undefined where no full TensorRT is found.
+ */
+export function loaderPath(): string | undefined {
+  const folders = (["trt10", "trt11"] as const).flatMap((flavour) => {
+    try {
+      return [dirname(findLibrary(flavour))];
+    } catch {
+      return [];
+    }
+  });
+  if (folders.length === 0) return undefined;
+  return [...new Set([...folders, ...searchedFolders()])].join(":");
+}
+
 /** The folders that {@link findLibrary} looks in, in its order. */
 export function libraryFolders(flavour: Flavour): string[] {
   const roots = FLAVOUR_FACTS[flavour].roots.map((name) => process.env[name]).filter((root) => root !== undefined);
-  const searched = (process.env.LD_LIBRARY_PATH ?? "").split(":").filter((folder) => folder !== "");
   const cached = flavour === "rtx" ? [join(rtxLibraryFolder(), "tensorrt_rtx_libs")] : [];
   const machine = process.arch === "arm64" ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
   return [
     ...roots.flatMap((root) => [join(root, "lib"), join(root, "lib64"), root]),
-    ...searched,
+    ...searchedFolders(),
     ...cached,
     `/usr/lib/${machine}`,
     "/usr/lib64",
     "/usr/local/lib",
     "/usr/local/tensorrt/lib",
   ];
+}
+
+function searchedFolders(): string[] {
+  return (process.env.LD_LIBRARY_PATH ?? "").split(":").filter((folder) => folder !== "");
 }

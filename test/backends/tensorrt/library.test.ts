@@ -1,6 +1,7 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { findLibrary, libraryFolders } from "../../../src/backends/tensorrt/library.js";
+import { findLibrary, libraryFolders, loaderPath } from "../../../src/backends/tensorrt/library.js";
 import { readPlanHeader } from "../../../src/backends/tensorrt/plan-header.js";
 
 const VARIABLES = ["TENSORRT_ROOT", "TRTORCH_TENSORRT_RTX_ROOT", "LD_LIBRARY_PATH", "TRTORCH_CACHE"] as const;
@@ -44,6 +45,20 @@ t.test("nothing found: where it was looked for, and what to do", async (t) => {
     hint: /TENSORRT_ROOT/,
   });
   t.ok(libraryFolders("rtx").includes(join(process.env.TRTORCH_CACHE, "tensorrt-rtx-1.7.1.116/tensorrt_rtx_libs")));
+});
+
+t.test("a process that builds with the full TensorRT is started with its folder in LD_LIBRARY_PATH", async (t) => {
+  const folder = t.testdir({ sdk: { lib: { "libnvinfer.so.10": "" } } });
+  process.env.TRTORCH_CACHE = folder;
+  process.env.LD_LIBRARY_PATH = "/somewhere:/else";
+  if (libraryFolders("trt10").some((searched) => existsSync(join(searched, "libnvinfer.so.10")))) {
+    t.pass("this machine has a TensorRT of its own");
+  } else {
+    t.equal(loaderPath(), undefined);
+  }
+  process.env.TENSORRT_ROOT = join(folder, "sdk");
+  t.match(loaderPath()?.split(":"), [join(folder, "sdk/lib")]);
+  t.match(loaderPath()?.split(":").slice(-2), ["/somewhere", "/else"]);
 });
 
 t.test("an engine's first bytes name the library that built it", async (t) => {
