@@ -9,7 +9,7 @@ All builds begin with the timings of our builds, so that equal layers get equal 
 import io, os, pathlib, sys, time, warnings
 import numpy as np
 import torch
-import torchvision
+from python_models import load
 
 try:
     import tensorrt as trt
@@ -39,26 +39,15 @@ class Half(torch.nn.Module):
         return outputs.float() if isinstance(outputs, torch.Tensor) else tuple(value.float() for value in outputs)
 
 
-def load(name):
-    """The model with the weights of its trace: of torchvision as Python, which the exporter prefers."""
-    traced = torch.jit.load(work / "models" / name / "trace.ts").eval()
-    if name not in vars(torchvision.models):
-        return traced
-    model = getattr(torchvision.models, name)(weights=None).eval()
-    model.load_state_dict(traced.state_dict())
-    return model
-
-
 def export(name, batch, half):
     recorded = np.load(work / "models" / name / "io.npz")
     inputs = [torch.from_numpy(recorded[key]) for key in sorted(k for k in recorded if k.startswith("in"))]
     inputs = tuple(value.repeat(batch, *[1] * (value.dim() - 1)) for value in inputs)
-    model = load(name)
+    model = load(work / "models" / name, name)
     file = io.BytesIO()
     with torch.no_grad():
         if half:
-            traced = isinstance(model, torch.jit.ScriptModule)
-            model = torch.jit.trace(Half(model), inputs, check_trace=False) if traced else Half(model)
+            model = Half(model)
         torch.onnx.export(model, inputs, file, dynamo=False, opset_version=17)
     return file.getvalue()
 

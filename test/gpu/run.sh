@@ -16,7 +16,7 @@
 #   NODE            Node's binary (default: node)
 #   TENSORRT_ROOT   a folder with lib/ that holds libnvinfer.so.10, libnvinfer_plugin.so.10, libnvonnxparser.so.10
 #   PYTHON          a Python with PyTorch and torchvision for CUDA, and TensorRT's bindings (default: python3)
-#   LEAN            a libnvinfer_lean.so.10, of TENSORRT_ROOT's release or a later one: runs the version-compatible engine
+#   LEAN            a libnvinfer_lean.so.10 of TENSORRT_ROOT's release: what a version-compatible engine is built and run with
 #   TORCHTRT        Torch-TensorRT's libtorchtrt_runtime.so of the same release as PyTorch
 #   FLAG            1: also ONNX engines with the FP16 flag, for which TensorRT times every layer in two precisions
 #   MODELS          models to measure (default: lenet squeezenet1_1 bert_tiny mobilenet_v3_small resnet50 vit_b_16)
@@ -28,8 +28,8 @@ out=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
 steps=${*:-unit layers models build onnx measure wrapped torch features soak}
 NODE=${NODE:-node} PYTHON=${PYTHON:-python3} WORK=${WORK:-$out}
-export MODELS=${MODELS:-lenet squeezenet1_1 bert_tiny mobilenet_v3_small resnet50 vit_b_16}
-export LD_LIBRARY_PATH=$TENSORRT_ROOT/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+read -ra models <<<"${MODELS:-lenet squeezenet1_1 bert_tiny mobilenet_v3_small resnet50 vit_b_16}"
+export LD_LIBRARY_PATH=${TENSORRT_ROOT:?names a folder with lib/libnvinfer.so.10}/lib${LEAN:+:$(dirname "$LEAN")}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 mkdir -p "$WORK/models"
 log=$out/run.log
 
@@ -51,18 +51,19 @@ for name in $steps; do
       step layers "$NODE" "$root/dist/test/gpu/layers.js" "${SECONDS_FOR_LAYERS:-60}" ;;
     models)
       for model in lenet squeezenet1_1 bert_tiny; do cp -r "$root/test/fixtures/models/$model" "$WORK/models/" 2>/dev/null; done
-      made=$(for model in $MODELS; do case $model in lenet | squeezenet1_1 | bert_tiny) ;; *) echo "$model" ;; esac; done)
-      # shellcheck disable=SC2086
-      [ -z "$made" ] || step models "$PYTHON" "$root/test/zoo/make_models.py" "$WORK/models" $made --forms trace ;;
+      made=()
+      for model in "${models[@]}"; do case $model in lenet | squeezenet1_1 | bert_tiny) ;; *) made+=("$model") ;; esac; done
+      [ ${#made[@]} = 0 ] || step models "$PYTHON" "$root/test/zoo/make_models.py" "$WORK/models" "${made[@]}" --forms trace ;;
     build)
-      "$NODE" "$root/dist/test/gpu/config.js" "$WORK" $MODELS >"$WORK/gpu.yaml"
-      step build "$NODE" "$root/bin/trtorch-build.js" build --config "$WORK/gpu.yaml" --on-failure continue ;;
+      "$NODE" "$root/dist/test/gpu/config.js" "$WORK" "${models[@]}" >"$WORK/gpu.yaml"
+      # Workers find the libraries of TensorRT's kernels by themselves.
+      step build env -u LD_LIBRARY_PATH "$NODE" "$root/bin/trtorch-build.js" build --config "$WORK/gpu.yaml" --on-failure continue ;;
     onnx)
-      step onnx "$PYTHON" "$here/onnx_engines.py" "$WORK" $MODELS ;;
+      step onnx "$PYTHON" "$here/onnx_engines.py" "$WORK" "${models[@]}" ;;
     measure)
-      step measure "$NODE" "$root/dist/test/gpu/measure.js" "$WORK" "$out/measure.json" $MODELS ;;
+      step measure "$NODE" "$root/dist/test/gpu/measure.js" "$WORK" "$out/measure.json" "${models[@]}" ;;
     wrapped)
-      step wrapped "$PYTHON" "$here/wrapped.py" "$WORK" "$TORCHTRT" $MODELS ;;
+      step wrapped "$PYTHON" "$here/wrapped.py" "$WORK" "$TORCHTRT" "${models[@]}" ;;
     features)
       mkdir -p "$WORK/features"
       cp "$here/features.yaml" "$WORK/features/"
@@ -71,7 +72,7 @@ for name in $steps; do
       for job in "$WORK"/features/engines/*/*-device; do
         name=$(basename "$(dirname "$job")")
         # Nothing runs a plan without its weights, nor one engine of several parts.
-        [ -e "$job/model.engine" ] && [ "$name" != lenet-stripped ] || continue
+        if [ ! -e "$job/model.engine" ] || [ "$name" = lenet-stripped ]; then continue; fi
         command=("$NODE" "$root/bin/trtorch-build.js")
         given=("$job/model.engine" --allow-host-code)
         if [ "$name" = lenet-lean ]; then
@@ -91,7 +92,7 @@ for name in $steps; do
       step run "${command[@]}" run "${given[@]}" --seed 1 --output "$WORK/features/run.npz"
       step parts "$PYTHON" "$here/wrapped.py" "$WORK" "$TORCHTRT" --features ;;
     torch)
-      step torch "$PYTHON" "$here/torch_latency.py" "$WORK" "$out/torch.json" $MODELS ;;
+      step torch "$PYTHON" "$here/torch_latency.py" "$WORK" "$out/torch.json" "${models[@]}" ;;
     soak)
       step soak "$NODE" --expose-gc "$root/dist/test/gpu/soak.js" "$WORK" ;;
   esac

@@ -6,47 +6,10 @@ torch_latency.py WORK OUT.json MODEL...
 import json, pathlib, statistics, sys, warnings
 import numpy as np
 import torch
-import torchvision
+from python_models import load
 
 warnings.filterwarnings("ignore")
 work, out, names = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3:]
-
-
-class LeNet(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        conv, linear = torch.nn.Conv2d, torch.nn.Linear
-        self.feat = torch.nn.ModuleDict({"conv1": conv(1, 6, 3), "conv2": conv(6, 16, 3)})
-        self.classifier = torch.nn.ModuleDict({"fc1": linear(576, 120), "fc2": linear(120, 84), "fc3": linear(84, 10)})
-
-    def forward(self, x):
-        for conv in self.feat.values():
-            x = torch.nn.functional.max_pool2d(torch.relu(conv(x)), 2)
-        x = torch.flatten(x, 1)
-        x = torch.relu(self.classifier["fc2"](torch.relu(self.classifier["fc1"](x))))
-        return self.classifier["fc3"](x)
-
-
-class BertTiny(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        from transformers import BertConfig, BertModel
-
-        sizes = dict(vocab_size=100, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4)
-        self.m = BertModel(BertConfig(**sizes))
-
-    def forward(self, ids, mask):
-        return self.m(ids, attention_mask=mask)[0]
-
-
-def load(name):
-    own = {"lenet": LeNet, "bert_tiny": BertTiny}
-    model = own[name]() if name in own else getattr(torchvision.models, name)(weights=None)
-    traced = torch.jit.load(work / "models" / name / "trace.ts", map_location="cpu")
-    # Buffers of position numbers are kept by some releases of transformers only.
-    left = model.load_state_dict(traced.state_dict(), strict=False)
-    assert all("embeddings" in key for key in (*left.missing_keys, *left.unexpected_keys)), left
-    return model.eval().cuda()
 
 
 def median_ms(run):
@@ -67,7 +30,7 @@ def measure(name, batch, precision):
     recorded = np.load(work / "models" / name / "io.npz")
     inputs = [torch.from_numpy(recorded[key]) for key in sorted(recorded) if key.startswith("in")]
     inputs = [value.repeat(batch, *[1] * (value.dim() - 1)).cuda() for value in inputs]
-    model = load(name)
+    model = load(work / "models" / name, name).cuda()
     if precision == "fp16":
         model = model.half()
         inputs = [value.half() if value.is_floating_point() else value for value in inputs]
