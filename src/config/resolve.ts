@@ -477,6 +477,7 @@ class Resolver {
           "key",
         );
     };
+    only("avg_timing_iterations", settings?.avg_timing_iterations !== undefined);
     only("dla", dla !== undefined);
     only("version_compatible", settings?.version_compatible === true);
     if (settings?.exclude_lean_runtime === true && settings.version_compatible !== true)
@@ -491,6 +492,9 @@ class Resolver {
     return {
       workspace: settings?.workspace === undefined ? null : toBytes(settings.workspace),
       optimizationLevel: settings?.optimization_level ?? null,
+      avgTimingIterations: settings?.avg_timing_iterations ?? null,
+      maxAuxStreams: settings?.max_aux_streams ?? null,
+      profilingVerbosity: settings?.profiling_verbosity ?? "layer_names_only",
       timingCache: (settings?.timing_cache ?? true) ? join(this.#cacheDir, "timing") : null,
       tf32: settings?.tf32 ?? true,
       sparsity: settings?.sparsity ?? false,

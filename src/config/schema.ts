@@ -94,6 +94,12 @@ const builder = z
   .strictObject({
     workspace: bytes.optional().meta({ description: "The most memory that a tactic may use." }),
     optimization_level: z.int().min(0).max(5).optional(),
+    avg_timing_iterations: z.int().min(1).optional().meta({ description: "How often each tactic is timed." }),
+    max_aux_streams: z
+      .int()
+      .min(0)
+      .optional()
+      .meta({ description: "Streams beside the first that an engine may use." }),
     timing_cache: z.boolean().optional().meta({ description: "Keep kernel timings for later builds (default true)." }),
     tf32: z.boolean().optional().meta({ description: "Allow TF32 in fp32 products (default true, as in TensorRT)." }),
     sparsity: z.boolean().optional(),
@@ -108,6 +114,10 @@ const builder = z
         "Leave the runtime out of a version-compatible engine: smaller, and run by a TensorRT lean runtime alone.",
     }),
     hardware_compatible: z.enum(["none", "ampere_plus", "same_compute_capability"]).meta({ label: "level" }).optional(),
+    profiling_verbosity: z
+      .enum(["layer_names_only", "none", "detailed"])
+      .meta({ label: "verbosity", description: "What the engine tells profilers of its layers." })
+      .optional(),
     dla: z.strictObject({ core: z.int().min(0), gpu_fallback: z.boolean().optional() }).optional(),
     profiles: z.array(profile).optional(),
   })

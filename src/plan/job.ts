@@ -58,6 +58,9 @@ export interface BuilderSettings {
   readonly workspace: number | null;
   /** 0..5. */
   readonly optimizationLevel: number | null;
+  readonly avgTimingIterations: number | null;
+  readonly maxAuxStreams: number | null;
+  readonly profilingVerbosity: "layer_names_only" | "none" | "detailed";
   /** The folder of the timing caches, one file a device and library; null: none is used. */
   readonly timingCache: string | null;
   readonly tf32: boolean;

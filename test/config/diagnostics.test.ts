@@ -133,6 +133,11 @@ const MODEL_CASES: readonly [string, string, string][] = [
     "builder: { exclude_lean_runtime: true }",
     "error: exclude_lean_runtime is of a version-compatible engine|remove it, or set version_compatible: true",
   ],
+  [
+    "a setting that TensorRT-RTX has no use for",
+    "builder: { avg_timing_iterations: 8 }",
+    "error: avg_timing_iterations is an option of the backend tensorrt|remove it, or set backend: tensorrt",
+  ],
   ["a level out of range", "builder: { optimization_level: 6 }", "error: must be at most 5, is 6"],
   [
     "a size without sense",

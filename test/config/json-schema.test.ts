@@ -62,7 +62,7 @@ const SAMPLES: readonly [string, boolean, unknown][] = [
           timeout: "5m",
           retries: 0,
           torch_tensorrt: "2.11",
-          builder: { workspace: "4GiB", optimization_level: 5 },
+          builder: { workspace: "4GiB", optimization_level: 5, max_aux_streams: 0, profiling_verbosity: "detailed" },
         },
       ],
     },

@@ -44,6 +44,9 @@ export function job(id: string, changes: Partial<Job> = {}): Job {
     builder: {
       workspace: null,
       optimizationLevel: null,
+      avgTimingIterations: null,
+      maxAuxStreams: null,
+      profilingVerbosity: "layer_names_only",
       timingCache: null,
       tf32: true,
       sparsity: false,
