@@ -11,7 +11,7 @@ import { inlineCalls } from "./lowering/inline-calls.js";
 import type { Network } from "./network/network.js";
 import { applyPrecision } from "./network/precision.js";
 import type { Backend, JobInput, Precision } from "./plan/job.js";
-import { formatLocation, TrtorchError } from "./util/errors.js";
+import { describeProblem, TrtorchError } from "./util/errors.js";
 import { capabilitiesOf, convertModel, lowerModel } from "./worker/convert-model.js";
 import { loadModel } from "./worker/model.js";
 
@@ -180,15 +180,6 @@ export async function checkMethodOperatorSupport(
     if (!(error instanceof TrtorchError) || error.code === "config" || error.code === "internal") throw error;
     return makeReport({ ...common, problem: describeProblem(error) });
   }
-}
-
-/** The message, and on lines of their own the place in the model's source and what to do. */
-function describeProblem({ message, location, hint }: TrtorchError): string {
-  const lines = [message];
-  if (location !== undefined) lines.push(`  at ${formatLocation(location)}`);
-  if (location?.text !== undefined) lines.push(`    ${location.text.trim()}`);
-  if (hint !== undefined) lines.push(`  hint: ${hint}`);
-  return lines.join("\n");
 }
 
 function registryWith(converters: readonly Converter[] = []): Registry {

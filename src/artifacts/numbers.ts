@@ -1,6 +1,6 @@
 import { type OutputComparison, worstOutput } from "../plan/job.js";
 import { engineSize } from "../runner/summary.js";
-import { formatBytes, formatCosine, formatError } from "../util/format.js";
+import { formatBytes, formatErrors } from "../util/format.js";
 import { drawHistogram } from "./histogram-svg.js";
 import { breakable, type Html, html } from "./html.js";
 import type { ReportedJob } from "./run-report.js";
@@ -61,10 +61,10 @@ ${errorCells(output)}
 const ERROR_HEADS = html`<th>tolerance</th><th class="number">max error</th><th class="number">allowed</th><th class="number">mean error</th><th class="number">cosine</th>`;
 
 /** The cells below {@link ERROR_HEADS}. */
-function errorCells({ passed, maxAbsError, allowed, meanAbsError, cosine }: OutputComparison): Html {
-  const numbers = [...[maxAbsError, allowed, meanAbsError].map(formatError), formatCosine(cosine)];
+function errorCells(output: OutputComparison): Html {
+  const { passed } = output;
   return html`<td><span class="state ${passed ? "built" : "failed"}">${passed ? "within" : "beyond"}</span></td>
-${numbers.map((number) => html`<td class="number">${number}</td>`)}`;
+${formatErrors(output).map((number) => html`<td class="number">${number}</td>`)}`;
 }
 
 function comparisonOf({ summary, result }: ReportedJob): readonly OutputComparison[] {

@@ -10,7 +10,7 @@ import { engineSegments, type Partition } from "../partition/partition.js";
 import { nameOf } from "../partition/trace.js";
 import type { OutputComparison } from "../plan/job.js";
 import { formatLocation } from "../util/errors.js";
-import { formatCosine, formatError } from "../util/format.js";
+import { formatErrors } from "../util/format.js";
 import { type GraphOutline, outlineOf } from "./graph-outline.js";
 
 /** What becomes of one operator of a method. */
@@ -224,9 +224,9 @@ export function renderMarkdown(report: SupportReport, comparison: readonly Outpu
   }
   if (comparison.length > 0) {
     lines.push("| beside golden | max error | allowed | mean error | cosine |", "|---|---:|---:|---:|---:|");
-    for (const { output, device, maxAbsError, allowed, meanAbsError, cosine } of comparison) {
-      const numbers = [...[maxAbsError, allowed, meanAbsError].map(formatError), formatCosine(cosine)];
-      lines.push(`| \`${output}\`${device === undefined ? "" : ` on ${device}`} | ${numbers.join(" | ")} |`);
+    for (const output of comparison) {
+      const on = output.device === undefined ? "" : ` on ${output.device}`;
+      lines.push(`| \`${output.output}\`${on} | ${formatErrors(output).join(" | ")} |`);
     }
     lines.push("");
   }

@@ -1,6 +1,7 @@
 import { open, stat } from "node:fs/promises";
 import { isErrno } from "../util/atomic-write.js";
 import { TrtorchError } from "../util/errors.js";
+import { describeUnreadable } from "../util/system-error.js";
 
 export interface FileHead {
   /** Bytes of the whole file. */
@@ -25,7 +26,6 @@ export async function readHead(file: string, name: string): Promise<FileHead> {
     }
   } catch (error) {
     if (!isErrno(error, "ENOENT", "EISDIR", "EACCES")) throw error;
-    const reason = error.code === "ENOENT" ? "there is no such file" : error.message;
-    throw new TrtorchError("usage", `cannot read ${name}: ${reason}`, { cause: error });
+    throw new TrtorchError("usage", `cannot read ${name}: ${describeUnreadable(error)}`, { cause: error });
   }
 }

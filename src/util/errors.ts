@@ -65,6 +65,19 @@ export function formatLocation(location: SourceLocation): string {
   return [location.file, location.line, location.column].filter((part) => part !== undefined).join(":");
 }
 
+/** The message, and on lines of their own the place with its text, and what to do. */
+export function describeProblem({
+  message,
+  location,
+  hint,
+}: Pick<TrtorchError, "message" | "location" | "hint">): string {
+  const lines = [message];
+  if (location !== undefined) lines.push(`  at ${formatLocation(location)}`);
+  if (location?.text !== undefined) lines.push(`    ${location.text.trim()}`);
+  if (hint !== undefined) lines.push(`  hint: ${hint}`);
+  return lines.join("\n");
+}
+
 /** The exhaustiveness check of a switch over a closed union. */
 export function unreachable(value: never): never {
   throw new TrtorchError("internal", `unreachable: ${JSON.stringify(value)}`);

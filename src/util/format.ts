@@ -16,15 +16,23 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(1)} TB`;
 }
 
-/** How far off numbers are: `3.05e-5`, `0`; null stands for what is not finite. */
+/** How far off numbers are: `3.05e-5`, `0.0973`, `0`; null stands for what is not finite. */
 export function formatError(error: number | null): string {
   if (error === null) return "not finite";
-  return error === 0 ? "0" : error.toExponential(2);
+  if (error === 0) return "0";
+  return error < 1e-3 ? error.toExponential(2) : error.toPrecision(3);
 }
 
-/** `0.999998`; null stands for what is not finite. */
-export function formatCosine(cosine: number | null): string {
-  return cosine?.toFixed(6) ?? "not finite";
+/** An output beside its reference: max error, what is allowed, mean error, cosine as `0.999998`. */
+export function formatErrors(output: {
+  readonly maxAbsError: number | null;
+  readonly allowed: number;
+  readonly meanAbsError: number | null;
+  readonly cosine: number | null;
+}): [max: string, allowed: string, mean: string, cosine: string] {
+  const { maxAbsError, allowed, meanAbsError, cosine } = output;
+  const numbers = [formatError(maxAbsError), formatError(allowed), formatError(meanAbsError)] as const;
+  return [...numbers, cosine?.toFixed(6) ?? "not finite"];
 }
 
 /** `1 job`, `3 jobs`. */

@@ -2,6 +2,7 @@ import { constants } from "node:buffer";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { TrtorchError } from "./errors.js";
 import { loadAddon } from "./native-addon.js";
+import { describeUnreadable } from "./system-error.js";
 
 interface CoreAddon {
   mapFile(path: string): ArrayBuffer;
@@ -19,7 +20,10 @@ export function mapFile(path: string): Uint8Array {
   try {
     return map(path);
   } catch (cause) {
-    throw new TrtorchError("archive", `cannot read ${path}: ${reason(cause)}`, { location: { file: path }, cause });
+    throw new TrtorchError("archive", `cannot read ${path}: ${describeUnreadable(cause)}`, {
+      location: { file: path },
+      cause,
+    });
   }
 }
 
@@ -56,12 +60,4 @@ function loadCore(): CoreAddon | null {
     // Built for another machine; reading works without it.
     return null;
   }
-}
-
-function reason(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === "ENOENT") return "there is no such file";
-  if (code === "EACCES") return "permission denied";
-  if (code === "EISDIR") return "it is a folder";
-  return message;
 }

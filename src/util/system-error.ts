@@ -9,6 +9,15 @@ export function describeRefusal(code: string | undefined): Refusal | undefined {
   return REFUSALS[code ?? ""];
 }
 
+/** Why a file cannot be read. */
+export function describeUnreadable(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === "ENOENT") return "there is no such file";
+  if (code === "EACCES") return "permission denied";
+  if (code === "EISDIR") return "it is a folder";
+  return message;
+}
+
 const ELSEWHERE = "artifacts go to out_dir or --out, logs and the store to cache_dir";
 const MAKE_ROOM =
   "free some space, or choose another out_dir or cache_dir; `trtorch-build cache prune --max-size 1GB` makes room";

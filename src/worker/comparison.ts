@@ -1,6 +1,7 @@
 import type { Tensor } from "../ir/tensor.js";
 import type { Job, OutputComparison, Tolerance } from "../plan/job.js";
 import { TrtorchError } from "../util/errors.js";
+import { formatError } from "../util/format.js";
 
 /**
  * An output beside its reference: `max|error| <= atol + rtol * (1 + max|ref|)` passes; a NaN on one side only fails.
@@ -52,6 +53,16 @@ export function compare(name: string, actual: Tensor, expected: Tensor, toleranc
   };
 }
 
+/** Outputs by name as they were computed, each {@link compare}d with the reference's in the same place. */
+export function compareAll(
+  names: readonly string[],
+  actual: Readonly<Record<string, Tensor>>,
+  expected: readonly Tensor[],
+  tolerance: Tolerance,
+): OutputComparison[] {
+  return names.map((name, i) => compare(name, actual[name] as Tensor, expected[i] as Tensor, tolerance));
+}
+
 /** Outputs beyond the tolerance. All of the comparison is kept: it says how far off each output is. */
 export class GoldenMismatch extends TrtorchError {
   override readonly name = "GoldenMismatch";
@@ -62,7 +73,7 @@ export class GoldenMismatch extends TrtorchError {
     const how =
       maxAbsError === null
         ? `has other NaNs or infinities than ${job.golden}`
-        : `differs from ${job.golden} by ${maxAbsError.toPrecision(3)}, allowed is ${allowed.toPrecision(3)}`;
+        : `differs from ${job.golden} by ${formatError(maxAbsError)}, allowed is ${formatError(allowed)}`;
     super("mismatch", `${output}${device === undefined ? "" : ` on ${device}`} ${how}`, {
       hint:
         job.precision === "fp32"

@@ -1,6 +1,7 @@
 import type { Engine } from "../backends/tensorrt/engine.js";
 import type { OutputComparison, Tolerance } from "../plan/job.js";
-import { compareAll, readGolden } from "./golden.js";
+import { compareAll } from "./comparison.js";
+import { readGolden } from "./golden.js";
 import { summarizeTimes } from "./latency.js";
 
 /** What an engine gave on the device that it was built for. */
@@ -22,7 +23,8 @@ export async function compareOnDevice(
   const reference = readGolden(file, engine);
   const options = { warmup: WARMUP, iterations: ITERATIONS, graph: true };
   const { outputs, times } = await engine.bench(reference.inputs, options);
-  const comparison = compareAll(engine, outputs, reference, tolerance);
+  const names = engine.outputs.map(({ name }) => name);
+  const comparison = compareAll(names, outputs, reference.outputs, tolerance);
   return {
     comparison: comparison.map((output) => ({ ...output, device: engine.device })),
     latencyMs: summarizeTimes(times).p50,

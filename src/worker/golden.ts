@@ -4,7 +4,7 @@ import type { Network } from "../network/network.js";
 import type { OutputComparison, Tolerance } from "../plan/job.js";
 import { TrtorchError } from "../util/errors.js";
 import { readNpz } from "../util/npz.js";
-import { compare } from "./comparison.js";
+import { compareAll } from "./comparison.js";
 import type { Tensors } from "./executable.js";
 
 /** Inputs, and what the outputs should be for them, in their order. */
@@ -36,20 +36,11 @@ export async function compareOnCpu(
 ): Promise<OutputComparison[]> {
   const session = await createSession(network);
   try {
-    return compareAll(network, await session.run(reference.inputs), reference, tolerance);
+    const names = network.outputs.map(({ name }) => name);
+    return compareAll(names, await session.run(reference.inputs), reference.outputs, tolerance);
   } finally {
     await session.release();
   }
-}
-
-/** The outputs that were computed, each beside the reference's. */
-export function compareAll(
-  { outputs }: Bound,
-  actual: Tensors,
-  reference: Reference,
-  tolerance: Tolerance,
-): OutputComparison[] {
-  return outputs.map(({ name }, i) => compare(name, actual[name] as Tensor, reference.outputs[i] as Tensor, tolerance));
 }
 
 export function entry(recorded: ReadonlyMap<string, Tensor>, file: string, name: string): Tensor {

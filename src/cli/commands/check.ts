@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import type { ModelConfig } from "../../config/config.js";
 import type { InputDeclaration, SupportReport } from "../../index.js";
-import { formatLocation, type SourceLocation, TrtorchError } from "../../util/errors.js";
+import { describeProblem, type SourceLocation, TrtorchError } from "../../util/errors.js";
 import { count, formatTable } from "../../util/format.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
 import { addProjectOptions, displayPath, loadProject, type ProjectOptions } from "../project.js";
@@ -81,8 +81,8 @@ async function report(model: ModelConfig): Promise<SupportReport | Unreadable> {
 }
 
 function describeUnreadable({ model, error, hint, location }: Unreadable, context: CliContext): string {
-  const place = formatLocation({ ...location, file: displayPath(location.file, context) });
-  return `${model}: ${error}\n  at ${place}\n${hint === undefined ? "" : `  hint: ${hint}\n`}`;
+  const place = { ...location, file: displayPath(location.file, context) };
+  return `${describeProblem({ message: `${model}: ${error}`, location: place, hint })}\n`;
 }
 
 function describe(report: SupportReport): string {

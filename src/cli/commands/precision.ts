@@ -3,7 +3,7 @@ import type { ModelConfig } from "../../config/config.js";
 import type { Network } from "../../network/network.js";
 import { type Precision, type Tolerance, worstOutput } from "../../plan/job.js";
 import { TrtorchError } from "../../util/errors.js";
-import { count, formatCosine, formatError, formatTable } from "../../util/format.js";
+import { count, formatErrors, formatTable } from "../../util/format.js";
 import type { ExecutableInput } from "../../worker/executable.js";
 import type { Fp32Search, Measurement } from "../../worker/fp32-search.js";
 import type { Reference } from "../../worker/golden.js";
@@ -245,7 +245,5 @@ function yamlLine(fp32Ops: readonly string[]): string {
 function row({ precision, outputs, passed }: Measurement, inFp32: string): string[] {
   const worst = worstOutput(outputs);
   if (worst === null) return [`  ${precision}`, inFp32];
-  const { maxAbsError, allowed, meanAbsError, cosine } = worst;
-  const numbers = [...[maxAbsError, allowed, meanAbsError].map(formatError), formatCosine(cosine)];
-  return [`  ${precision}`, inFp32, ...numbers, passed ? "within" : "beyond"];
+  return [`  ${precision}`, inFp32, ...formatErrors(worst), passed ? "within" : "beyond"];
 }

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import type { Tensor } from "../../ir/tensor.js";
 import { type ErrorBin, type OutputComparison, PRECISIONS, type Precision, type Tolerance } from "../../plan/job.js";
 import { TrtorchError } from "../../util/errors.js";
-import { formatCosine } from "../../util/format.js";
+import { formatErrors } from "../../util/format.js";
 import type { Executable, Tensors } from "../../worker/executable.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
 import {
@@ -61,11 +61,9 @@ async function verify(target: string, options: VerifyOptions, context: CliContex
       golden === null
         ? await referenceOutputs(options.model ?? target, options, inputs, executable, context)
         : await recordedTensors(golden, executable.outputs, "out");
-    const { compare } = await import("../../worker/comparison.js");
+    const { compareAll } = await import("../../worker/comparison.js");
     const limits = await chooseTolerance(resolve(context.cwd, target), options);
-    const outputs = executable.outputs.map((name, i) =>
-      compare(name, actual[name] as Tensor, expected[i] as Tensor, limits),
-    );
+    const outputs = compareAll(executable.outputs, actual, expected, limits);
     const passed = outputs.every((output) => output.passed);
     const reference = golden?.file ?? `${options.model ?? target} in fp32 on the CPU`;
     if (options.json === true) {
@@ -159,9 +157,10 @@ async function manifestPrecision(folder: string): Promise<Precision | undefined>
 }
 
 function describeOutput(output: OutputComparison): string[] {
-  const { output: name, dims, maxAbsError, meanAbsError, allowed, cosine, nan, referenceNan, histogram } = output;
+  const { output: name, dims, nan, referenceNan, histogram } = output;
+  const [max, allowed, mean, cosine] = formatErrors(output);
   const lines = [
-    `  ${name} [${dims.join(", ")}]: max error ${short(maxAbsError)} (allowed ${short(allowed)}), mean ${short(meanAbsError)}, cosine ${formatCosine(cosine)}, ${nan === 0 ? "no" : nan} NaN`,
+    `  ${name} [${dims.join(", ")}]: max error ${max} (allowed ${allowed}), mean ${mean}, cosine ${cosine}, ${nan === 0 ? "no" : nan} NaN`,
   ];
   if (referenceNan !== nan) lines.push(`    the reference has ${referenceNan} NaN`);
   const first = histogram.findIndex(({ count }) => count > 0);
@@ -179,9 +178,4 @@ function describeOutput(output: OutputComparison): string[] {
 function binName({ below }: ErrorBin): string {
   if (below === null) return "more";
   return below === 0 ? "equal" : `< ${below.toExponential(0)}`;
-}
-
-function short(value: number | null): string {
-  if (value === null) return "not finite";
-  return value !== 0 && value < 1e-3 ? value.toExponential(2) : value.toPrecision(3);
 }
