@@ -5,24 +5,16 @@ import { findSchemas } from "./operators.js";
 import { DTYPE_NAMES } from "./printer.js";
 import { resolveSchema } from "./resolve.js";
 import { isFloatingPoint, type ScalarType, scalarTypeSize } from "./scalar-type.js";
+import { Scanner } from "./scanner.js";
 import type { FunctionSchema } from "./schema.js";
 import { numelOf, Tensor } from "./tensor.js";
 import {
-  AnyType,
-  BoolType,
   ClassType,
-  ComplexType,
-  DeviceObjType,
   DictType,
-  FloatType,
-  GeneratorType,
-  IntType,
   ListType,
-  NoneType,
-  NumberType,
   OptionalType,
   printType,
-  StringType,
+  SIMPLE_TYPES,
   TensorType,
   TupleType,
   type Type,
@@ -44,28 +36,6 @@ export function parseIR(text: string, options: ParseOptions = {}): Graph {
   return new Parser(text, options.schemas ?? findSchemas).parse();
 }
 
-const TYPES: Readonly<Record<string, Type>> = {
-  Tensor: TensorType,
-  int: IntType,
-  SymInt: IntType,
-  float: FloatType,
-  bool: BoolType,
-  complex: ComplexType,
-  str: StringType,
-  None: NoneType,
-  NoneType,
-  Device: DeviceObjType,
-  Stream: { kind: "StreamObjType" },
-  Generator: GeneratorType,
-  Scalar: NumberType,
-  number: NumberType,
-  Any: AnyType,
-  Function: { kind: "FunctionType", name: "" },
-  Layout: IntType,
-  ScalarType: IntType,
-  MemoryFormat: IntType,
-};
-
 const DTYPES: ReadonlyMap<string, ScalarType> = new Map(
   Object.entries(DTYPE_NAMES).map(([dtype, name]) => [name, dtype as ScalarType]),
 );
@@ -74,17 +44,15 @@ const NUMBER = /[-+]?(?:inf|nan|\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)
 const KIND = /[A-Za-z_]\w*(?:::\w+)+/y;
 const IDENTIFIER = /[A-Za-z_]\w*/y;
 
-class Parser {
-  readonly #text: string;
+class Parser extends Scanner {
   readonly #schemas: (name: string) => readonly FunctionSchema[];
   #graph = new Graph();
   #scopes: Map<string, Value>[] = [];
   /** Names that `with prim::fork_0 = graph(...)` gives after the graph, and the nodes that are printed with them. */
   readonly #subgraphs = new Map<string, Node | undefined>();
-  #at = 0;
 
   constructor(text: string, schemas: (name: string) => readonly FunctionSchema[]) {
-    this.#text = text;
+    super(text);
     this.#schemas = schemas;
     for (const [, name] of text.matchAll(/^\s*with (\w+::\w+_\d+) = graph/gm))
       this.#subgraphs.set(name as string, undefined);
@@ -92,37 +60,36 @@ class Parser {
 
   parse(): Graph {
     const graph = this.#wholeGraph();
-    while (this.#accept("with")) {
-      const name = this.#match(KIND, "a subgraph's name such as prim::fork_0");
+    while (this.accept("with")) {
+      const name = this.match(KIND, "a subgraph's name such as prim::fork_0");
       const owner =
-        this.#subgraphs.get(name) ?? this.#failAt(this.#at - name.length, `no node has the subgraph ${name}`);
-      this.#expect("=");
+        this.#subgraphs.get(name) ?? this.#failAt(this.at - name.length, `no node has the subgraph ${name}`);
+      this.expect("=");
       owner.attributes.set("Subgraph", this.#wholeGraph());
     }
-    this.#space();
-    if (this.#at !== this.#text.length) this.#fail("the end of the graph");
+    this.expectEnd("the end of the graph");
     return graph;
   }
 
   #wholeGraph(): Graph {
-    this.#expect("graph");
+    this.expect("graph");
     const graph = new Graph();
     this.#graph = graph;
     this.#scopes = [];
-    this.#body(graph.block, () => this.#accept("return"));
+    this.#body(graph.block, () => this.accept("return"));
     return graph;
   }
 
   /** `(inputs): nodes <end> (outputs)` */
   #body(block: Block, isEnd: () => boolean): void {
     this.#scopes.push(new Map());
-    this.#expect("(");
-    while (!this.#accept(")")) {
+    this.expect("(");
+    while (!this.accept(")")) {
       const { name, type, at } = this.#typedName();
       this.#define(name, block.addInput(type), at);
-      if (!this.#peek(")")) this.#expect(",");
+      if (!this.peek(")")) this.expect(",");
     }
-    this.#expect(":");
+    this.expect(":");
     while (!isEnd()) this.#node(block);
     for (const value of this.#values()) block.registerOutput(value);
     this.#scopes.pop();
@@ -130,30 +97,30 @@ class Parser {
 
   #node(block: Block): void {
     const outputs: { name: string; type: Type; at: number }[] = [];
-    while (this.#peek("%")) {
+    while (this.peek("%")) {
       outputs.push(this.#typedName());
-      if (!this.#accept(",")) break;
+      if (!this.accept(",")) break;
     }
-    if (outputs.length > 0) this.#expect("=");
-    else this.#accept("=");
-    const name = this.#match(KIND, "an operator such as aten::relu");
+    if (outputs.length > 0) this.expect("=");
+    else this.accept("=");
+    const name = this.match(KIND, "an operator such as aten::relu");
     const kind = this.#subgraphs.has(name) ? name.replace(/_\d+$/, "") : name;
     const node = this.#graph.createNode(kind);
     if (kind !== name) this.#subgraphs.set(name, node);
-    if (this.#accept("[")) {
-      while (!this.#accept("]")) {
-        const name = this.#match(IDENTIFIER, "an attribute's name");
-        this.#expect("=");
+    if (this.accept("[")) {
+      while (!this.accept("]")) {
+        const name = this.match(IDENTIFIER, "an attribute's name");
+        this.expect("=");
         if (name === "types") node.attributes.set(name, this.#typeNames());
         else node.attributes.set(name, this.#attribute(kind === "prim::Constant" ? outputs[0]?.type : undefined));
-        if (!this.#peek("]")) this.#expect(",");
+        if (!this.peek("]")) this.expect(",");
       }
     }
     for (const value of this.#values()) node.addInput(value);
     const range = this.#sourceRange();
     if (range !== undefined) node.sourceRange = range;
     block.appendNode(node);
-    while (this.#tryMatch(/block\d+(?=\s*\()/y) !== undefined) this.#body(node.addBlock(), () => this.#accept("->"));
+    while (this.tryMatch(/block\d+(?=\s*\()/y) !== undefined) this.#body(node.addBlock(), () => this.accept("->"));
     for (const { name, type, at } of outputs) this.#define(name, node.addOutput(type), at);
     if (kind === "prim::Constant") finishConstant(node);
     node.schema = resolveSchema(node, this.#schemas(kind));
@@ -161,10 +128,10 @@ class Parser {
 
   /** `%x.1 : Float(2, 3)`; a Tensor where no type is given. */
   #typedName(): { name: string; type: Type; at: number } {
-    this.#space();
-    const at = this.#at;
-    const name = this.#match(/%[\w.]+/y, "a value such as %x").slice(1);
-    return { name, type: this.#accept(":") ? this.#type() : TensorType, at };
+    this.space();
+    const at = this.at;
+    const name = this.match(/%[\w.]+/y, "a value such as %x").slice(1);
+    return { name, type: this.accept(":") ? this.#type() : TensorType, at };
   }
 
   #define(name: string, value: Value, at: number): void {
@@ -176,15 +143,15 @@ class Parser {
 
   #values(): Value[] {
     const values: Value[] = [];
-    this.#expect("(");
-    while (!this.#accept(")")) {
-      this.#space();
-      const at = this.#at;
-      const name = this.#match(/%[\w.]+/y, "a value such as %x").slice(1);
+    this.expect("(");
+    while (!this.accept(")")) {
+      this.space();
+      const at = this.at;
+      const name = this.match(/%[\w.]+/y, "a value such as %x").slice(1);
       // printGraph and PyTorch write types only where values are defined; people write them at uses too.
-      if (this.#accept(":")) this.#type();
+      if (this.accept(":")) this.#type();
       values.push(this.#lookUp(name) ?? this.#failAt(at, `%${name} is used before it is defined`));
-      if (!this.#peek(")")) this.#expect(",");
+      if (!this.peek(")")) this.expect(",");
     }
     return values;
   }
@@ -199,8 +166,8 @@ class Parser {
 
   /** `, scope: __module.0 # file.py:12:8`, on the node's own line. */
   #sourceRange(): SourceRange | undefined {
-    const scope = this.#here(/[ \t]*,[ \t]*scope:[ \t]*([^#\n]*)/y)?.[1]?.trim();
-    const comment = this.#here(/[ \t]*#[ \t]*([^\n]*)/y)?.[1];
+    const scope = this.here(/[ \t]*,[ \t]*scope:[ \t]*([^#\n]*)/y)?.[1]?.trim();
+    const comment = this.here(/[ \t]*#[ \t]*([^\n]*)/y)?.[1];
     const place = comment === undefined ? undefined : /^(.*?):(\d+):\d+\s*$/.exec(comment);
     const module = scope
       ?.split("/")
@@ -215,40 +182,33 @@ class Parser {
     };
   }
 
-  #here(pattern: RegExp): RegExpExecArray | undefined {
-    pattern.lastIndex = this.#at;
-    const found = pattern.exec(this.#text) ?? undefined;
-    if (found !== undefined) this.#at += found[0].length;
-    return found;
-  }
-
   #type(): Type {
     let type = this.#baseType();
     for (;;) {
-      if (this.#accept("?")) type = OptionalType(type);
-      else if (this.#tryMatch(/\[\s*\d*\s*\]/y) !== undefined) type = ListType(type);
+      if (this.accept("?")) type = OptionalType(type);
+      else if (this.tryMatch(/\[\s*\d*\s*\]/y) !== undefined) type = ListType(type);
       else return type;
     }
   }
 
   #baseType(): Type {
-    if (this.#accept("(")) return TupleType(this.#typesUntil(")"));
-    const name = this.#match(/[A-Za-z_]\w*(?:\.\w+)*/y, "a type");
+    if (this.accept("(")) return TupleType(this.#typesUntil(")"));
+    const name = this.match(/[A-Za-z_]\w*(?:\.\w+)*/y, "a type");
     const dtype = DTYPES.get(name.replace(/Tensor$/, ""));
     if (dtype !== undefined) return this.#tensorType(dtype);
     if (name === "Tensor") return this.#tensorType(undefined);
-    const simple = TYPES[name];
+    const simple = SIMPLE_TYPES[name];
     if (simple !== undefined) return simple;
     switch (name) {
       case "List":
-        return ListType(this.#typesInBrackets()[0] ?? this.#fail("a type"));
+        return ListType(this.#typesInBrackets()[0] ?? this.fail("a type"));
       case "Optional":
-        return OptionalType(this.#typesInBrackets()[0] ?? this.#fail("a type"));
+        return OptionalType(this.#typesInBrackets()[0] ?? this.fail("a type"));
       case "Future":
-        return { kind: "FutureType", element: this.#typesInBrackets()[0] ?? this.#fail("a type") };
+        return { kind: "FutureType", element: this.#typesInBrackets()[0] ?? this.fail("a type") };
       case "Dict": {
         const [key, value] = this.#typesInBrackets();
-        return key !== undefined && value !== undefined ? DictType(key, value) : this.#fail("Dict(key, value)");
+        return key !== undefined && value !== undefined ? DictType(key, value) : this.fail("Dict(key, value)");
       }
       case "Tuple":
         return TupleType(this.#typesInBrackets());
@@ -258,27 +218,27 @@ class Parser {
         return this.#namedTuple();
       case "Enum":
       case "InterfaceType": {
-        this.#expect("<");
-        const inner = this.#match(/[\w.]+/y, `the name of the ${name}`);
-        this.#expect(">");
+        this.expect("<");
+        const inner = this.match(/[\w.]+/y, `the name of the ${name}`);
+        this.expect(">");
         return { kind: name === "Enum" ? "EnumType" : "InterfaceType", name: inner };
       }
       default:
-        return name.includes(".") ? ClassType(name) : this.#failAt(this.#at - name.length, `unknown type ${name}`);
+        return name.includes(".") ? ClassType(name) : this.#failAt(this.at - name.length, `unknown type ${name}`);
     }
   }
 
   #typesInBrackets(): Type[] {
-    if (this.#accept("[")) return this.#typesUntil("]");
-    this.#expect("(");
+    if (this.accept("[")) return this.#typesUntil("]");
+    this.expect("(");
     return this.#typesUntil(")");
   }
 
   #typesUntil(close: string): Type[] {
     const types: Type[] = [];
-    while (!this.#accept(close)) {
+    while (!this.accept(close)) {
       types.push(this.#type());
-      if (!this.#peek(close)) this.#expect(",");
+      if (!this.peek(close)) this.expect(",");
     }
     return types;
   }
@@ -287,12 +247,12 @@ class Parser {
   #namedTuple(): Type {
     const fields: string[] = [];
     const elements: Type[] = [];
-    this.#expect("(");
-    while (!this.#accept(")")) {
-      fields.push(this.#match(IDENTIFIER, "a field's name"));
-      this.#expect(":");
+    this.expect("(");
+    while (!this.accept(")")) {
+      fields.push(this.match(IDENTIFIER, "a field's name"));
+      this.expect(":");
       elements.push(this.#type());
-      if (!this.#peek(")")) this.#expect(",");
+      if (!this.peek(")")) this.expect(",");
     }
     return { kind: "TupleType", elements, name: "NamedTuple", fields };
   }
@@ -300,18 +260,18 @@ class Parser {
   /** What may follow a dtype: `(2, *, 3, strides=[3, 1], requires_grad=0, device=cpu)`. */
   #tensorType(dtype: ScalarType | undefined): Type {
     const known = dtype === undefined ? {} : { dtype };
-    if (!this.#accept("(")) return { kind: "TensorType", ...known };
+    if (!this.accept("(")) return { kind: "TensorType", ...known };
     const sizes: (number | null)[] = [];
     let hasOnlyAttributes = false;
-    while (!this.#accept(")")) {
-      if (this.#tryMatch(/(?:requires_grad|device|strides)\s*=\s*(?:\[[^\]]*\]|[\w:]+)/y) !== undefined) {
+    while (!this.accept(")")) {
+      if (this.tryMatch(/(?:requires_grad|device|strides)\s*=\s*(?:\[[^\]]*\]|[\w:]+)/y) !== undefined) {
         hasOnlyAttributes ||= sizes.length === 0;
-      } else if (this.#accept("*")) sizes.push(null);
+      } else if (this.accept("*")) sizes.push(null);
       // Symbolic dims are printed as `SS(-1)`.
-      else if (this.#tryMatch(/SS\(-?\d+\)/y) !== undefined) sizes.push(null);
+      else if (this.tryMatch(/SS\(-?\d+\)/y) !== undefined) sizes.push(null);
       // 1.5 and older print `2:6` for size and stride.
-      else sizes.push(Number.parseInt(this.#match(/\d+(?::\d+)?/y, "a size"), 10));
-      if (!this.#peek(")")) this.#expect(",");
+      else sizes.push(Number.parseInt(this.match(/\d+(?::\d+)?/y, "a size"), 10));
+      if (!this.peek(")")) this.expect(",");
     }
     // `Long(requires_grad=0, device=cpu)` is both a scalar and one of unknown rank: PyTorch prints them alike.
     return { kind: "TensorType", ...known, ...(hasOnlyAttributes ? {} : { sizes }) };
@@ -319,11 +279,11 @@ class Parser {
 
   /** `prim::isinstance[types=[list, int]]`: types, among which PyTorch has `list` and `tuple` of anything. */
   #typeNames(): string[] {
-    this.#expect("[");
+    this.expect("[");
     const names: string[] = [];
-    while (!this.#accept("]")) {
-      names.push(this.#tryMatch(/(?:list|tuple)\b/y) ?? printType(this.#type()));
-      if (!this.#peek("]")) this.#expect(",");
+    while (!this.accept("]")) {
+      names.push(this.tryMatch(/(?:list|tuple)\b/y) ?? printType(this.#type()));
+      if (!this.peek("]")) this.expect(",");
     }
     return names;
   }
@@ -335,61 +295,61 @@ class Parser {
 
   #constant(expected: Type | undefined): Constant {
     const type = expected?.kind === "OptionalType" ? expected.element : expected;
-    if (this.#peek('"') || this.#peek("'")) {
+    if (this.peek('"') || this.peek("'")) {
       const text = this.#string();
       return type?.kind === "DeviceObjType" ? new Device(text) : text;
     }
-    if (this.#accept("annotate")) {
-      this.#expect("(");
+    if (this.accept("annotate")) {
+      this.expect("(");
       const annotated = this.#type();
-      this.#expect(",");
+      this.expect(",");
       const value = this.#constant(annotated);
-      this.#expect(")");
+      this.expect(")");
       return value;
     }
-    if (this.#accept("[")) {
+    if (this.accept("[")) {
       const element = type?.kind === "ListType" ? type.element : undefined;
       return this.#constantsUntil("]", () => element);
     }
-    if (this.#accept("(")) {
+    if (this.accept("(")) {
       const elements = type?.kind === "TupleType" ? type.elements : [];
       return new TupleValue(this.#constantsUntil(")", (i) => elements[i]));
     }
     // The print of an object says its class and no more.
-    if (type?.kind === "ClassType" && this.#accept("<object>")) return new ObjectValue(type.name);
-    if (this.#peek("<")) return this.#tensor(type ?? TensorType);
-    if (this.#peek("{")) return type?.kind === "DictType" ? this.#dict(type.key, type.value) : this.#tensor(TensorType);
-    const number = this.#tryMatch(NUMBER);
+    if (type?.kind === "ClassType" && this.accept("<object>")) return new ObjectValue(type.name);
+    if (this.peek("<")) return this.#tensor(type ?? TensorType);
+    if (this.peek("{")) return type?.kind === "DictType" ? this.#dict(type.key, type.value) : this.#tensor(TensorType);
+    const number = this.tryMatch(NUMBER);
     if (number !== undefined) {
-      if (this.#here(/[-+]?[\d.e]*j/y) !== undefined) this.#fail("a real number: complex constants are not supported");
+      if (this.here(/[-+]?[\d.e]*j/y) !== undefined) this.fail("a real number: complex constants are not supported");
       return type?.kind === "BoolType" ? Number(number) !== 0 : toNumber(number);
     }
-    const word = this.#match(/[A-Za-z_][\w.]*/y, "a value");
+    const word = this.match(/[A-Za-z_][\w.]*/y, "a value");
     if (word === "None") return null;
     if (word === "True" || word === "False") return word === "True";
     const dot = word.lastIndexOf(".");
     // The text names an enum's member but not its value.
     if (dot > 0) return new EnumValue(word.slice(0, dot), word.slice(dot + 1), null);
-    return this.#fail("a value");
+    return this.fail("a value");
   }
 
   #constantsUntil(close: string, typeAt: (index: number) => Type | undefined): Constant[] {
     const items: Constant[] = [];
-    while (!this.#accept(close)) {
+    while (!this.accept(close)) {
       items.push(this.#attribute(typeAt(items.length)) as Constant);
-      if (!this.#peek(close)) this.#expect(",");
+      if (!this.peek(close)) this.expect(",");
     }
     return items;
   }
 
   #dict(key: Type, value: Type): Map<string | number | boolean, Constant> {
     const entries = new Map<string | number | boolean, Constant>();
-    this.#expect("{");
-    while (!this.#accept("}")) {
+    this.expect("{");
+    while (!this.accept("}")) {
       const name = this.#constant(key) as string | number | boolean;
-      this.#expect(":");
+      this.expect(":");
       entries.set(name, this.#attribute(value) as Constant);
-      if (!this.#peek("}")) this.#expect(",");
+      if (!this.peek("}")) this.expect(",");
     }
     return entries;
   }
@@ -398,27 +358,26 @@ class Parser {
   #tensor(type: Type): Constant {
     const { dtype, sizes } = type.kind === "TensorType" ? type : { dtype: undefined, sizes: undefined };
     const staticSizes = sizes?.every((size): size is number => size !== null) ? (sizes as number[]) : undefined;
-    if (this.#accept("None")) return null;
-    if (this.#accept("{")) {
-      const number = this.#match(NUMBER, "a number");
-      this.#expect("}");
+    if (this.accept("None")) return null;
+    if (this.accept("{")) {
+      const number = this.match(NUMBER, "a number");
+      this.expect("}");
       const given = dtype ?? (/[.en]/.test(number) ? "float32" : "int64");
       return Tensor.of(given, staticSizes ?? [], [toNumber(number)]);
     }
-    if (this.#accept("<Tensor>")) {
+    if (this.accept("<Tensor>")) {
       if (staticSizes === undefined) {
-        this.#fail("sizes in the type of a <Tensor>, as in Float(2, 3) or Long(): its numbers were not printed");
+        this.fail("sizes in the type of a <Tensor>, as in Float(2, 3) or Long(): its numbers were not printed");
       }
       const given = dtype ?? "float32";
       return new Tensor(given, staticSizes, { bytes: new Uint8Array(numelOf(staticSizes) * scalarTypeSize(given)) });
     }
-    const printed =
-      this.#tryMatch(/[^[\]]*\[ \w+Type\{[\d,]*\} \]/y) ?? this.#fail("a tensor such as {2.5} or <Tensor>");
+    const printed = this.tryMatch(/[^[\]]*\[ \w+Type\{[\d,]*\} \]/y) ?? this.fail("a tensor such as {2.5} or <Tensor>");
     return readPrintedTensor(printed, dtype);
   }
 
   #string(): string {
-    const quoted = this.#match(/"(?:[^"\\]|\\[\s\S])*"|'(?:[^'\\]|\\[\s\S])*'/y, "a string");
+    const quoted = this.match(/"(?:[^"\\]|\\[\s\S])*"|'(?:[^'\\]|\\[\s\S])*'/y, "a string");
     const bytes: Buffer[] = [];
     for (const [piece] of quoted.slice(1, -1).matchAll(/\\[0-7]{3}|\\[\s\S]|[^\\]+/g)) {
       if (/^\\\d{3}$/.test(piece)) bytes.push(Buffer.from([Number.parseInt(piece.slice(1), 8)]));
@@ -427,43 +386,19 @@ class Parser {
     return Buffer.concat(bytes).toString("utf8");
   }
 
-  #space(): void {
-    this.#here(/(?:\s+|#[^\n]*)*/y);
+  protected space(): void {
+    this.here(/(?:\s+|#[^\n]*)*/y);
   }
 
-  #peek(token: string): boolean {
-    this.#space();
-    return this.#text.startsWith(token, this.#at);
-  }
-
-  #accept(token: string): boolean {
-    if (!this.#peek(token)) return false;
-    this.#at += token.length;
-    return true;
-  }
-
-  #expect(token: string): void {
-    if (!this.#accept(token)) this.#fail(`'${token}'`);
-  }
-
-  #tryMatch(pattern: RegExp): string | undefined {
-    this.#space();
-    return this.#here(pattern)?.[0];
-  }
-
-  #match(pattern: RegExp, what: string): string {
-    return this.#tryMatch(pattern) ?? this.#fail(what);
-  }
-
-  #fail(expected: string): never {
-    return this.#failAt(this.#at, `expected ${expected}`);
+  protected fail(expected: string): never {
+    return this.#failAt(this.at, `expected ${expected}`);
   }
 
   #failAt(at: number, message: string): never {
-    const before = this.#text.slice(0, at).split("\n");
+    const before = this.text.slice(0, at).split("\n");
     const line = before.length;
     const column = (before[line - 1] ?? "").length + 1;
-    const text = this.#text.split("\n")[line - 1] ?? "";
+    const text = this.text.split("\n")[line - 1] ?? "";
     throw new TrtorchError("parse", `IR ${line}:${column}: ${message}\n  ${text.trim()}`, {
       location: { file: "<graph>", line, column, text },
     });

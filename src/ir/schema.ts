@@ -1,21 +1,8 @@
 import { TrtorchError } from "../util/errors.js";
 import type { Constant } from "./constant.js";
 import { scalarTypeCode } from "./scalar-type.js";
-import {
-  AnyType,
-  BoolType,
-  ClassType,
-  ComplexType,
-  DeviceObjType,
-  FloatType,
-  GeneratorType,
-  IntType,
-  NoneType,
-  NumberType,
-  StringType,
-  TensorType,
-  type Type,
-} from "./type.js";
+import { Scanner } from "./scanner.js";
+import { SIMPLE_TYPES, type Type } from "./type.js";
 
 /** `(a!)` and the like: which arguments and results may share memory, and whether the argument is written. */
 export interface AliasInfo {
@@ -79,58 +66,19 @@ function printDefault(value: Constant): string {
   return Array.isArray(value) ? `[${value.map(printDefault).join(", ")}]` : String(value);
 }
 
-const SIMPLE_TYPES: Readonly<Record<string, Type>> = {
-  Tensor: TensorType,
-  int: IntType,
-  SymInt: IntType,
-  float: FloatType,
-  SymFloat: FloatType,
-  bool: BoolType,
-  SymBool: BoolType,
-  complex: ComplexType,
-  str: StringType,
-  Scalar: NumberType,
-  number: NumberType,
-  NoneType,
-  Any: AnyType,
-  Device: DeviceObjType,
-  Generator: GeneratorType,
-  // Enumerations of the C++ API that TorchScript writes as ints.
-  ScalarType: IntType,
-  Layout: IntType,
-  MemoryFormat: IntType,
-  DeviceIndex: IntType,
-  QScheme: IntType,
-  Dimname: StringType,
-  DimnameList: { kind: "ListType", element: StringType },
-  Storage: ClassType("Storage"),
-  Stream: { kind: "StreamObjType" },
-  AnyListType: { kind: "ListType", element: AnyType },
-  AnyClassType: AnyType,
-  AnyEnumType: AnyType,
-};
-
 /** Reads the schema language of PyTorch: `aten::add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor`. */
 export function parseSchema(text: string): FunctionSchema {
   return new SchemaParser(text).parse();
 }
 
-class SchemaParser {
-  readonly #text: string;
-  #at = 0;
-
-  constructor(text: string) {
-    this.#text = text;
-  }
-
+class SchemaParser extends Scanner {
   parse(): FunctionSchema {
-    const full = this.#match(/[\w:]+(?:\.[\w]+)?/y, "an operator name");
+    const full = this.match(/[\w:]+(?:\.[\w]+)?/y, "an operator name");
     const dot = full.indexOf(".");
     const { list, isVararg } = this.#arguments();
-    this.#expect("->");
+    this.expect("->");
     const { returns, isVarret } = this.#returns();
-    this.#space();
-    if (this.#at !== this.#text.length) this.#fail("the end");
+    this.expectEnd("the end");
     return {
       name: dot < 0 ? full : full.slice(0, dot),
       overload: dot < 0 ? "" : full.slice(dot + 1),
@@ -145,38 +93,38 @@ class SchemaParser {
     const list: Argument[] = [];
     let isVararg = false;
     let kwargOnly = false;
-    this.#expect("(");
-    while (!this.#accept(")")) {
-      if (this.#accept("...")) isVararg = true;
-      else if (this.#accept("*")) kwargOnly = true;
+    this.expect("(");
+    while (!this.accept(")")) {
+      if (this.accept("...")) isVararg = true;
+      else if (this.accept("*")) kwargOnly = true;
       else list.push(this.#argument(kwargOnly, list.length));
-      this.#accept(",");
+      this.accept(",");
     }
     return { list, isVararg };
   }
 
   #returns(): { returns: Argument[]; isVarret: boolean } {
-    if (this.#accept("...")) return { returns: [], isVarret: true };
-    if (!this.#accept("(")) return { returns: [this.#argument(false, 0)], isVarret: false };
+    if (this.accept("...")) return { returns: [], isVarret: true };
+    if (!this.accept("(")) return { returns: [this.#argument(false, 0)], isVarret: false };
     const returns: Argument[] = [];
     let isVarret = false;
-    while (!this.#accept(")")) {
-      if (this.#accept("...")) isVarret = true;
+    while (!this.accept(")")) {
+      if (this.accept("...")) isVarret = true;
       else returns.push(this.#argument(false, returns.length));
-      this.#accept(",");
+      this.accept(",");
     }
     return { returns, isVarret };
   }
 
   #argument(kwargOnly: boolean, index: number): Argument {
-    const start = this.#at;
+    const start = this.at;
     const typed = this.#type();
-    const spelling = this.#text
-      .slice(start, this.#at)
+    const spelling = this.text
+      .slice(start, this.at)
       .replace(/\(\w[^)]*\)/g, "")
       .trim();
-    const name = this.#tryMatch(/[A-Za-z_]\w*/y) ?? `_${index}`;
-    const hasDefault = this.#accept("=");
+    const name = this.tryMatch(/[A-Za-z_]\w*/y) ?? `_${index}`;
+    const hasDefault = this.accept("=");
     const value = hasDefault ? this.#default(typed.type) : undefined;
     return {
       name,
@@ -195,11 +143,11 @@ class SchemaParser {
     let size: number | undefined;
     let alias = this.#alias();
     for (;;) {
-      if (this.#accept("?")) type = { kind: "OptionalType", element: type };
-      else if (this.#accept("[")) {
-        const digits = this.#tryMatch(/\d+/y);
+      if (this.accept("?")) type = { kind: "OptionalType", element: type };
+      else if (this.accept("[")) {
+        const digits = this.tryMatch(/\d+/y);
         if (digits !== undefined) size = Number(digits);
-        this.#expect("]");
+        this.expect("]");
         type = { kind: "ListType", element: type };
         alias = this.#alias() ?? alias;
       } else break;
@@ -208,35 +156,35 @@ class SchemaParser {
   }
 
   #baseType(): Type {
-    if (this.#accept("(")) {
+    if (this.accept("(")) {
       const elements: Type[] = [];
-      while (!this.#accept(")")) {
+      while (!this.accept(")")) {
         elements.push(this.#type().type);
-        this.#accept(",");
+        this.accept(",");
       }
       return { kind: "TupleType", elements };
     }
-    const name = this.#match(/[A-Za-z_][\w.]*/y, "a type");
+    const name = this.match(/[A-Za-z_][\w.]*/y, "a type");
     if (name === "Dict") {
-      this.#expect("(");
+      this.expect("(");
       const key = this.#type().type;
-      this.#expect(",");
+      this.expect(",");
       const value = this.#type().type;
-      this.#expect(")");
+      this.expect(")");
       return { kind: "DictType", key, value };
     }
     if (name === "Future" || name === "RRef" || name === "Await") {
-      this.#expect("(");
+      this.expect("(");
       const element = this.#type().type;
-      this.#expect(")");
+      this.expect(")");
       return { kind: "FutureType", element };
     }
     if (name === "Union") {
-      this.#expect("(");
+      this.expect("(");
       const members: Type[] = [];
-      while (!this.#accept(")")) {
+      while (!this.accept(")")) {
         members.push(this.#type().type);
-        this.#accept(",");
+        this.accept(",");
       }
       return { kind: "UnionType", members };
     }
@@ -248,7 +196,7 @@ class SchemaParser {
 
   #alias(): AliasInfo | undefined {
     // `(a)`, `(a!)`, `(a -> *)`, `(a|b)`; a tuple type never follows a type without a comma.
-    const text = this.#tryMatch(/\(\s*[\w*|]+\s*!?(?:\s*->\s*[\w*|]+)?\s*\)/y);
+    const text = this.tryMatch(/\(\s*[\w*|]+\s*!?(?:\s*->\s*[\w*|]+)?\s*\)/y);
     if (text === undefined) return undefined;
     const [before = "", after] = text.slice(1, -1).split("->");
     const sets = (part: string): string[] => part.replace("!", "").trim().split("|");
@@ -256,56 +204,33 @@ class SchemaParser {
   }
 
   #default(type: Type): Constant {
-    const text = this.#tryMatch(/None|True|False/y);
+    const text = this.tryMatch(/None|True|False/y);
     if (text !== undefined) return text === "None" ? null : text === "True";
-    const number = this.#tryMatch(/[-+]?(?:inf|nan|\d+\.?\d*(?:e[-+]?\d+)?|\.\d+)/y);
+    const number = this.tryMatch(/[-+]?(?:inf|nan|\d+\.?\d*(?:e[-+]?\d+)?|\.\d+)/y);
     if (number !== undefined)
       return number.endsWith("inf") ? (number[0] === "-" ? -Infinity : Infinity) : Number(number);
-    const string = this.#tryMatch(/"[^"]*"|'[^']*'/y);
+    const string = this.tryMatch(/"[^"]*"|'[^']*'/y);
     if (string !== undefined) return string.slice(1, -1);
-    if (this.#accept("[")) {
+    if (this.accept("[")) {
       const items: Constant[] = [];
-      while (!this.#accept("]")) {
+      while (!this.accept("]")) {
         items.push(this.#default(type));
-        this.#accept(",");
+        this.accept(",");
       }
       return items;
     }
-    const word = this.#match(/\w+/y, "a default value");
+    const word = this.match(/\w+/y, "a default value");
     return WORDS.get(word) ?? word;
   }
 
-  #space(): void {
-    while (this.#text[this.#at] === " ") this.#at++;
+  protected space(): void {
+    while (this.text[this.at] === " ") this.at++;
   }
 
-  #accept(token: string): boolean {
-    this.#space();
-    if (!this.#text.startsWith(token, this.#at)) return false;
-    this.#at += token.length;
-    return true;
-  }
-
-  #expect(token: string): void {
-    if (!this.#accept(token)) this.#fail(`'${token}'`);
-  }
-
-  #tryMatch(pattern: RegExp): string | undefined {
-    this.#space();
-    pattern.lastIndex = this.#at;
-    const found = pattern.exec(this.#text)?.[0];
-    if (found !== undefined) this.#at += found.length;
-    return found;
-  }
-
-  #match(pattern: RegExp, what: string): string {
-    return this.#tryMatch(pattern) ?? this.#fail(what);
-  }
-
-  #fail(expected: string): never {
+  protected fail(expected: string): never {
     throw new TrtorchError(
       "parse",
-      `operator schema: expected ${expected} at column ${this.#at + 1} of "${this.#text}"`,
+      `operator schema: expected ${expected} at column ${this.at + 1} of "${this.text}"`,
       {
         hint: "A schema looks like: my_ops::scale(Tensor self, float factor=1.0) -> Tensor",
       },

@@ -52,6 +52,42 @@ export const TupleType = (elements: readonly Type[]): Type => ({ kind: "TupleTyp
 export const DictType = (key: Type, value: Type): Type => ({ kind: "DictType", key, value });
 export const ClassType = (name: string): Type => ({ kind: "ClassType", name });
 
+/** The types that PyTorch writes as one name, in schemas, in graphs and in TorchScript. */
+export const SIMPLE_TYPES: Readonly<Record<string, Type>> = {
+  Tensor: TensorType,
+  int: IntType,
+  SymInt: IntType,
+  float: FloatType,
+  SymFloat: FloatType,
+  bool: BoolType,
+  SymBool: BoolType,
+  complex: ComplexType,
+  str: StringType,
+  Scalar: NumberType,
+  number: NumberType,
+  NoneType,
+  None: NoneType,
+  Any: AnyType,
+  Device: DeviceObjType,
+  Generator: GeneratorType,
+  // Enumerations of the C++ API that TorchScript writes as ints.
+  ScalarType: IntType,
+  Layout: IntType,
+  MemoryFormat: IntType,
+  DeviceIndex: IntType,
+  QScheme: IntType,
+  Dimname: StringType,
+  DimnameList: { kind: "ListType", element: StringType },
+  Function: { kind: "FunctionType", name: "" },
+  Storage: ClassType("Storage"),
+  Stream: { kind: "StreamObjType" },
+  AnyListType: { kind: "ListType", element: AnyType },
+  AnyClassType: AnyType,
+  AnyEnumType: AnyType,
+  AnyTupleType: AnyType,
+  Capsule: ClassType("Capsule"),
+};
+
 /** As PyTorch prints the type in a graph: `Tensor`, `int[]`, `Tensor?`, `(int, Tensor)`, `Dict(str, Tensor)`. */
 export function printType(type: Type): string {
   switch (type.kind) {

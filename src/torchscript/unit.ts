@@ -4,17 +4,13 @@ import {
   AnyType,
   BoolType,
   ClassType,
-  ComplexType,
   DeviceObjType,
-  FloatType,
-  GeneratorType,
   IntType,
   ListType,
   NoneType,
-  NumberType,
   OptionalType,
   printType,
-  StringType,
+  SIMPLE_TYPES,
   TensorType,
   type Type,
 } from "../ir/type.js";
@@ -41,35 +37,8 @@ export interface ClassInfo {
   readonly methods: ReadonlyMap<string, FunctionInfo>;
 }
 
-const SIMPLE_TYPES: Readonly<Record<string, Type>> = {
-  Tensor: TensorType,
-  int: IntType,
-  float: FloatType,
-  bool: BoolType,
-  complex: ComplexType,
-  str: StringType,
-  number: NumberType,
-  Scalar: NumberType,
-  NoneType,
-  None: NoneType,
-  Any: AnyType,
-  Device: DeviceObjType,
-  Generator: GeneratorType,
-  Stream: { kind: "StreamObjType" },
-  // TorchScript knows these as ints.
-  Layout: IntType,
-  MemoryFormat: IntType,
-  ScalarType: IntType,
-  QScheme: IntType,
-  List: ListType(AnyType),
-  Tuple: AnyType,
-  AnyEnumType: AnyType,
-  AnyClassType: AnyType,
-  AnyListType: ListType(AnyType),
-  AnyTupleType: AnyType,
-  Storage: ClassType("Storage"),
-  Capsule: ClassType("Capsule"),
-};
+/** In TorchScript a list or tuple of anything has a name of its own. */
+const NAMED_TYPES: Readonly<Record<string, Type>> = { ...SIMPLE_TYPES, List: ListType(AnyType), Tuple: AnyType };
 
 /**
  * Methods and attributes of C++ classes that modules hold: their code is not in archives, so what they return has to
@@ -289,7 +258,7 @@ export class CompilationUnit {
     const { kind, at } = annotation;
     if (kind === "Literal" && annotation.value === null) return NoneType;
     if (kind === "Name") {
-      const type = SIMPLE_TYPES[annotation.name];
+      const type = NAMED_TYPES[annotation.name];
       return type ?? source.fail(at, `unknown type '${annotation.name}'`);
     }
     if (kind === "Attribute") {
