@@ -14,6 +14,7 @@ import type { SymInt } from "../network/symbolic.js";
 import { dataTypeOf } from "../network/weights.js";
 import { type SourceLocation, TrtorchError } from "../util/errors.js";
 import { bindArguments, describeValue } from "./arguments.js";
+import { convertComplex } from "./complex.js";
 import { type Capabilities, ConversionContext } from "./context.js";
 import { convertIf, convertLoop } from "./control-flow.js";
 import { refusalOf } from "./refusals.js";
@@ -163,7 +164,7 @@ export class Interpreter {
     const converter = node.schema === undefined ? undefined : ctx.registry.find(node.schema);
     if (converter === undefined) throw new UnsupportedOperatorError(node);
     const args = bindArguments(ctx.network, node, converter, (value) => ctx.valueOf(value));
-    const result = converter.convert(ctx, args);
+    const result = convertComplex(ctx, converter, args) ?? converter.convert(ctx, args);
     const returns = converter.schema.returns;
     if (node.outputs.length === 1 && returns.length <= 1) {
       ctx.associateValueAndIValue(node.output(), wrapResult(ctx, result, returns[0]?.type ?? node.output().type));
@@ -261,7 +262,14 @@ function makeInput(ctx: ConversionContext, spec: InputSpec, symbols: Map<string,
 }
 
 function collectOutputs(value: IValue, outputs: TensorValue[]): OutputStructure {
-  if (value instanceof TensorValue) return { kind: "tensor", output: outputs.push(value) - 1, dtype: value.dtype };
+  if (value instanceof TensorValue) {
+    if (value.parts !== undefined) {
+      throw new TrtorchError("unsupported", "the method returns a complex tensor, which an engine cannot", {
+        hint: "Return torch.view_as_real of it.",
+      });
+    }
+    return { kind: "tensor", output: outputs.push(value) - 1, dtype: value.dtype };
+  }
   if (value instanceof TupleValue) {
     return { kind: "tuple", elements: value.elements.map((element) => collectOutputs(element, outputs)) };
   }

@@ -4,6 +4,7 @@ import * as attention from "./converters/attention.js";
 import * as bitView from "./converters/bit-view.js";
 import * as cast from "./converters/cast.js";
 import * as comparison from "./converters/comparison.js";
+import * as complex from "./converters/complex.js";
 import * as concat from "./converters/concat.js";
 import * as convolution from "./converters/convolution.js";
 import * as creation from "./converters/creation.js";
@@ -15,6 +16,7 @@ import * as elementWise from "./converters/element-wise.js";
 import * as embedding from "./converters/embedding.js";
 import * as expand from "./converters/expand.js";
 import * as fold from "./converters/fold.js";
+import * as fourier from "./converters/fourier.js";
 import * as gather from "./converters/gather.js";
 import * as grouped from "./converters/grouped.js";
 import * as indexPut from "./converters/index-put.js";
@@ -39,6 +41,7 @@ import * as split from "./converters/split.js";
 import * as strided from "./converters/strided.js";
 import * as unary from "./converters/unary.js";
 import * as view from "./converters/view.js";
+import * as windows from "./converters/windows.js";
 import * as collection from "./evaluators/collection.js";
 import * as metadata from "./evaluators/metadata.js";
 import * as number from "./evaluators/number.js";
@@ -94,6 +97,9 @@ const MODULES: Readonly<Record<string, Record<string, unknown>>> = {
   "converters/distance": distance,
   "converters/deform-conv": deformConv,
   "converters/detection": detection,
+  "converters/complex": complex,
+  "converters/fourier": fourier,
+  "converters/windows": windows,
 };
 
 /** A registry with all built-in converters and evaluators; registering more, or others in their place, is up to the caller. */

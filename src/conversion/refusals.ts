@@ -4,16 +4,6 @@ export interface Refusal {
   readonly hint: string;
 }
 
-const COMPLEX: Refusal = {
-  reason: "TensorRT has no complex numbers",
-  hint: "Compute with real and imaginary parts as tensors of their own, or keep this part out of the engine.",
-};
-
-const FOURIER: Refusal = {
-  reason: "TensorRT has neither Fourier transforms nor complex numbers",
-  hint: "Transform outside of the engine, or write a transform of fixed length as a product with its matrix of sines and cosines.",
-};
-
 const DATA_SIZED: Refusal = {
   reason: "the size of its result depends on tensor data in a way that no TensorRT layer has",
   hint: "Keep this part out of the engine: end the model before it, or let it run in PyTorch (fallback).",
@@ -31,8 +21,6 @@ const BOX_SIZED: Refusal = {
 
 /** By the kind of their nodes. */
 const REFUSALS: readonly (readonly [RegExp, Refusal])[] = [
-  [/^aten::(fft_\w+|_fft_\w+|stft|istft)$/, FOURIER],
-  [/^aten::(view_as_complex|view_as_real|view_as_real_copy|complex|polar|imag)$/, COMPLEX],
   [/^aten::(unique\w*|_unique\w*|histogram\w*|bincount)$/, DATA_SIZED],
   [
     /^aten::(rand|randn|randint|randperm|rand_like|randn_like|randint_like|bernoulli|multinomial|normal|poisson|exponential|geometric|uniform|random)_?$/,

@@ -18,6 +18,20 @@ export interface Converter {
   readonly convert: (ctx: ConversionContext, args: Record<string, unknown>) => unknown;
 }
 
+/**
+ * What an operator with a converter for real tensors does with complex ones, on their parts. `onReal` is that converter, for
+ * other arguments.
+ */
+export interface ComplexForm {
+  /** `aten::mul.Tensor`. */
+  readonly complex: string;
+  readonly convert: (
+    ctx: ConversionContext,
+    args: Record<string, unknown>,
+    onReal: (args: Record<string, unknown>) => unknown,
+  ) => unknown;
+}
+
 /** Evaluates nodes without a schema of their own, such as `prim::ListConstruct`: values in, a value an output out. */
 export interface NodeEvaluator {
   readonly kind: string;
@@ -78,6 +92,10 @@ function isWithoutConverter(value: unknown): value is WithoutConverter {
   return typeof value === "object" && value !== null && "role" in value && value.role === "none";
 }
 
+function isComplexForm(value: unknown): value is ComplexForm {
+  return typeof value === "object" && value !== null && "complex" in value && "convert" in value;
+}
+
 export function isNodeEvaluator(value: unknown): value is NodeEvaluator {
   return typeof value === "object" && value !== null && "kind" in value && "evaluate" in value;
 }
@@ -86,12 +104,14 @@ export function isNodeEvaluator(value: unknown): value is NodeEvaluator {
 export class Registry {
   readonly #converters = new Map<string, Converter>();
   readonly #nodeEvaluators = new Map<string, NodeEvaluator>();
+  readonly #complexForms = new Map<string, ComplexForm>();
   /** The module each operator's converter came from, for docs and messages. */
   readonly #origins = new Map<string, string>();
 
-  register(...entries: readonly (Converter | NodeEvaluator)[]): this {
+  register(...entries: readonly (Converter | NodeEvaluator | ComplexForm)[]): this {
     for (const entry of entries) {
       if (isConverter(entry)) this.#converters.set(operatorName(entry.schema), entry);
+      else if (isComplexForm(entry)) this.#complexForms.set(entry.complex, entry);
       else this.#nodeEvaluators.set(entry.kind, entry);
     }
     return this;
@@ -110,6 +130,10 @@ export class Registry {
         this.unregister(exported.operator);
         found++;
         continue;
+      }
+      if (isComplexForm(exported)) {
+        this.register(exported);
+        found++;
       }
       if (!isConverter(exported) && !isNodeEvaluator(exported)) continue;
       this.register(exported);
@@ -133,6 +157,7 @@ export class Registry {
     const copy = new Registry();
     for (const [name, entry] of this.#converters) copy.#converters.set(name, entry);
     for (const [kind, entry] of this.#nodeEvaluators) copy.#nodeEvaluators.set(kind, entry);
+    for (const [name, entry] of this.#complexForms) copy.#complexForms.set(name, entry);
     for (const [name, origin] of this.#origins) copy.#origins.set(name, origin);
     return copy;
   }
@@ -143,6 +168,10 @@ export class Registry {
    */
   find(schema: FunctionSchema): Converter | undefined {
     return this.#converters.get(operatorName(schema)) ?? this.#converters.get(functionalName(schema));
+  }
+
+  findComplexForm({ schema }: Converter): ComplexForm | undefined {
+    return this.#complexForms.get(operatorName(schema));
   }
 
   findEvaluator(kind: string): NodeEvaluator | undefined {
@@ -166,6 +195,11 @@ export class Registry {
     return [...this.#converters]
       .map(([name, converter]) => ({ name, converter, origin: this.#origins.get(name) }))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** The operators that take complex tensors, beside those whose converters do so themselves, sorted. */
+  complexForms(): string[] {
+    return [...this.#complexForms.keys()].sort();
   }
 
   nodeKinds(): string[] {

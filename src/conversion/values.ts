@@ -1,6 +1,6 @@
 import { type Constant, type Device, type EnumValue, ObjectValue, TupleValue } from "../ir/constant.js";
-import type { ScalarType } from "../ir/scalar-type.js";
-import { Tensor } from "../ir/tensor.js";
+import { isComplex, type ScalarType } from "../ir/scalar-type.js";
+import { partsOf, Tensor } from "../ir/tensor.js";
 import { constantOf } from "../network/fold.js";
 import type { ITensor, Weights } from "../network/layers.js";
 import type { Network } from "../network/network.js";
@@ -14,6 +14,7 @@ import {
   type SymScalar,
 } from "../network/symbolic.js";
 import { dataTypeOf, makeWeights, scalarTypeOf, weightsOf } from "../network/weights.js";
+import { TrtorchError } from "../util/errors.js";
 
 /** A PyTorch `Scalar`: a number that knows whether it is an int, a float or a bool. */
 export class Scalar {
@@ -31,9 +32,15 @@ export class Scalar {
   }
 }
 
+/** A complex tensor's real and imaginary part, of the same dims. */
+export interface Parts {
+  readonly real: TensorValue;
+  readonly imag: TensorValue;
+}
+
 /**
  * A tensor during conversion: constant, computed by the network, or a number from shape arithmetic in tensor's clothes
- * (traces turn `x.size(0)` into 0-d tensors and back).
+ * (traces turn `x.size(0)` into 0-d tensors and back). A complex tensor is two of them: the network has real ones only.
  */
 export class TensorValue {
   /** PyTorch's dtype. The network's type may be narrower: see {@link dataTypeOf}. */
@@ -45,16 +52,18 @@ export class TensorValue {
   readonly #constant: Tensor | undefined;
   #tensor: ITensor | undefined;
   #weights: Weights | null | undefined;
+  #parts: Parts | undefined;
 
   private constructor(
     network: Network,
-    content: { constant?: Tensor; tensor?: ITensor; scalar?: SymScalar },
+    content: { constant?: Tensor; tensor?: ITensor; scalar?: SymScalar; parts?: Parts },
     dtype: ScalarType,
     dims: readonly Dim[],
   ) {
     this.#network = network;
     this.#constant = content.constant;
     this.#tensor = content.tensor;
+    this.#parts = content.parts;
     this.scalar = content.scalar;
     this.dtype = dtype;
     this.dims = dims;
@@ -85,8 +94,36 @@ export class TensorValue {
     return new TensorValue(network, { scalar }, dtype, []);
   }
 
-  /** As a tensor of the network: a constant layer or shape layers, made when first asked for. */
+  /** A complex tensor with the parts given, both of the same float type. */
+  static complex(network: Network, real: TensorValue, imag: TensorValue): TensorValue {
+    const dtype = real.dtype === "float64" ? "complex128" : "complex64";
+    return new TensorValue(network, { parts: { real, imag } }, dtype, real.dims);
+  }
+
+  /** Undefined unless the tensor is complex. */
+  get parts(): Parts | undefined {
+    if (this.#parts === undefined && this.#constant !== undefined && isComplex(this.dtype)) {
+      const [real, imag] = partsOf(this.#constant).map((part) => TensorValue.constant(this.#network, part));
+      this.#parts = { real: real as TensorValue, imag: imag as TensorValue };
+    }
+    return this.#parts;
+  }
+
+  /**
+   * As a tensor of the network: a constant layer or shape layers, made when first asked for.
+   *
+   * @throws TrtorchError `unsupported` for a complex tensor
+   */
   get tensor(): ITensor {
+    if (isComplex(this.dtype)) {
+      throw new TrtorchError(
+        "unsupported",
+        "TensorRT has no complex numbers, and this is not computed on their parts",
+        {
+          hint: "Take the parts with torch.view_as_real before it, or write it with real tensors.",
+        },
+      );
+    }
     if (this.#tensor === undefined) {
       const weights = this.#ownWeights();
       if (weights !== null) return this.#network.addConstant(weights);

@@ -282,3 +282,19 @@ export function toInt64(value: number): bigint {
   if (value <= -(2 ** 63)) return -INT64_MAX - 1n;
   return BigInt(Math.trunc(value));
 }
+
+/** The real and the imaginary part of a complex tensor, contiguous. */
+export function partsOf(tensor: Tensor): [real: Tensor, imag: Tensor] {
+  const dtype = tensor.dtype === "complex128" ? "float64" : tensor.dtype === "complex64" ? "float32" : "float16";
+  const width = scalarTypeSize(dtype);
+  const pairs = tensor.contiguousBytes();
+  const parts = [0, 1].map((part) => {
+    const bytes = new Uint8Array(tensor.numel * width);
+    for (let i = 0; i < tensor.numel; i++) {
+      const at = (2 * i + part) * width;
+      bytes.set(pairs.subarray(at, at + width), i * width);
+    }
+    return Tensor.from(dtype, tensor.sizes, bytes);
+  });
+  return parts as [Tensor, Tensor];
+}

@@ -7,7 +7,7 @@ import { type IValue, ObjectInstance, Scalar, TensorValue } from "../conversion/
 import { type Constant, Device, EnumValue, TupleValue } from "../ir/constant.js";
 import { type Block, Graph, type Node, type Value } from "../ir/graph.js";
 import type { InputSpec } from "../ir/input-spec.js";
-import type { ScalarType } from "../ir/scalar-type.js";
+import { isComplex, type ScalarType } from "../ir/scalar-type.js";
 import { operatorName, parseSchema } from "../ir/schema.js";
 import { Tensor } from "../ir/tensor.js";
 import {
@@ -250,7 +250,8 @@ class Recorder extends Interpreter {
     if (results.every((result) => this.#isSettled(result))) return;
     const copy = this.#emit(node, reads);
     if (results.some(computesTensor)) {
-      this.#operations.push({ node: copy, origin: node, torch: this.#options.forced(node) ?? null });
+      const complex = [...reads.values(), ...results].some(holdsComplex) ? COMPLEX : null;
+      this.#operations.push({ node: copy, origin: node, torch: this.#options.forced(node) ?? complex });
     }
     results.forEach((result, i) => {
       this.#register(result, copy.output(i));
@@ -479,6 +480,15 @@ function originOf(value: IValue): string {
 /** `aten::relu`, with the overload where there is one. */
 export function nameOf(node: Node): string {
   return node.schema === undefined ? node.kind : operatorName(node.schema);
+}
+
+/** An engine can compute with complex numbers, but neither take nor give them: where there are parts, one would have to. */
+const COMPLEX = "it takes or gives complex numbers, which cannot be an engine's inputs or outputs";
+
+function holdsComplex(value: IValue): boolean {
+  if (value instanceof TensorValue) return isComplex(value.dtype);
+  if (value instanceof TupleValue) return value.elements.some(holdsComplex);
+  return Array.isArray(value) && value.some(holdsComplex);
 }
 
 /** Is there a tensor in it that data decides, rather than sizes alone? */

@@ -20,7 +20,7 @@ export type InputEntry =
 /** A case as it is written in cases/<family>.yaml. */
 export interface CaseEntry {
   readonly name?: string;
-  /** One operator: inputs by name, literals as in Python, dtypes by name. `aten::add(x, y, alpha)`. */
+  /** An operator, with others in its arguments: inputs by name, literals as in Python, dtypes by name. `aten::add(x, y, alpha)`. */
   readonly call?: string;
   /** Its tensors returned, when they are not one: how many, or `list`. */
   readonly returns?: number | "list";
@@ -105,7 +105,7 @@ class Literals {
 
   values(): string[] {
     const list: string[] = [];
-    for (this.#skip(); this.#at < this.#text.length && this.#text[this.#at] !== "]"; this.#skip()) {
+    for (this.#skip(); this.#at < this.#text.length && this.#text[this.#at] !== ")"; this.#skip()) {
       list.push(this.#value().name);
     }
     return list;
@@ -128,7 +128,16 @@ class Literals {
       const type = `${element}${optional ? "?" : ""}[]`;
       return this.#node(type, `prim::ListConstruct(${items.map((item) => item.name).join(", ")})`);
     }
-    const token = /'[^']*'|"[^"]*"|[^,\s\]]+/y;
+    const call = /\w+::[\w.]+(?=\()/y;
+    call.lastIndex = this.#at;
+    const operator = call.exec(this.#text)?.[0];
+    if (operator !== undefined) {
+      this.#at += operator.length + 1;
+      const args = this.values();
+      this.#at++;
+      return this.#node("Tensor", `${operator}(${args.join(", ")})`);
+    }
+    const token = /'[^']*'|"[^"]*"|[^,\s\])]+/y;
     token.lastIndex = this.#at;
     const [text] = token.exec(this.#text) as [string];
     this.#at += text.length;

@@ -1,14 +1,19 @@
 import t from "tap";
 import { convert } from "../../src/conversion/convert.js";
 import { defaultRegistry } from "../../src/conversion/default-registry.js";
+import type { DimRange } from "../../src/ir/input-spec.js";
 import { parseIR } from "../../src/ir/parser.js";
 
-function refusal(line: string, backend: "onnxruntime" | "tensorrt-rtx" = "onnxruntime"): unknown {
+function refusal(
+  line: string,
+  backend: "onnxruntime" | "tensorrt-rtx" = "onnxruntime",
+  dims: readonly (number | DimRange)[] = [2, 4],
+): unknown {
   const graph = parseIR(`graph(%x : Tensor):\n  %none : NoneType = prim::Constant()\n  ${line}\n  return (%r)\n`);
   const registry = defaultRegistry();
   try {
     convert(graph, {
-      inputs: [{ name: "x", dtype: "float32", dims: [2, 4] }],
+      inputs: [{ name: "x", dtype: "float32", dims }],
       registry,
       capabilities: { backend, version: [1, 7] },
     });
@@ -19,15 +24,11 @@ function refusal(line: string, backend: "onnxruntime" | "tensorrt-rtx" = "onnxru
 }
 
 t.test("operators left out on purpose say why, and what to do", (t) => {
-  t.match(refusal("%r : Tensor = aten::view_as_complex(%x)"), {
+  t.match(refusal("%r : Tensor = aten::rand_like(%x, %none, %none, %none, %none, %none)"), {
     name: "UnsupportedOperatorError",
-    operator: "aten::view_as_complex",
-    message: /no converter for aten::view_as_complex: TensorRT has no complex numbers\n/,
-    hint: /real and imaginary parts/,
-  });
-  t.match(refusal("%m1 : int = prim::Constant[value=-1]()\n  %r : Tensor = aten::fft_rfft(%x, %none, %m1, %none)"), {
-    message: /no converter for aten::fft_rfft: TensorRT has neither Fourier transforms/,
-    hint: /product with its matrix/,
+    operator: "aten::rand_like",
+    message: /no converter for aten::rand_like: its random numbers would be other ones than PyTorch's\n/,
+    hint: /Pass the random tensor as an input/,
   });
   t.end();
 });
@@ -71,6 +72,26 @@ t.test("bins without bounds and groups of columns are refused with what to write
   t.match(refusal("%r : Tensor = aten::_grouped_mm(%x, %x, %none, %none, %none)"), {
     message: /aten::_grouped_mm: groups of anything but rows/,
     hint: /\[groups, k, m\]/,
+  });
+  t.end();
+});
+
+t.test("Fourier transforms have a fixed length, up to a limit; complex tensors stay inside", (t) => {
+  const rfft = "%last : int = prim::Constant[value=-1]()\n  %r : Tensor = aten::fft_rfft(%x, %none, %last, %none)";
+  t.match(refusal(rfft, "onnxruntime", [2, { min: 4, opt: 8, max: 8 }]), {
+    message: /aten::fft_rfft: the length of a Fourier transform must have fixed sizes/,
+    hint: /fixed size in the config/,
+  });
+  t.match(refusal(rfft, "onnxruntime", [2, 5000]), {
+    message: /a Fourier transform of length 5000 is a product with a matrix of 5000 x 5000; 4096 is the longest/,
+  });
+  t.match(refusal(rfft), {
+    message: "the method returns a complex tensor, which an engine cannot",
+    hint: /view_as_real/,
+  });
+  t.match(refusal(rfft.replace("%r ", "%z ").concat("\n  %r : Tensor = aten::relu(%z)")), {
+    message: "aten::relu: TensorRT has no complex numbers, and this is not computed on their parts",
+    hint: /view_as_real/,
   });
   t.end();
 });

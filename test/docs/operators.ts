@@ -43,6 +43,17 @@ ${sections.join("\n")}
 | \`prim::If\` | The branch that fixed sizes, bounds of ranges or constants decide; else a conditional. For TensorRT-RTX, branches of few light layers are both computed, and one is selected. | Both branches give tensors, for TensorRT-RTX of equal sizes; whose builder also fails on a few conditionals with heavy branches beside ranges (3 of 700 random ones). |
 | \`prim::Loop\` | Unrolled where the number of iterations is known; else a loop. | Carried tensors keep their shape; a condition is computed from tensors from the start. |
 
+## Complex tensors
+
+A complex tensor is a pair of real ones. Beside \`converters/complex\` and \`converters/fourier\` these take them, and compute with
+the parts; an engine's own inputs and outputs are real (\`torch.view_as_real\`), and where a model is cut into parts, complex
+numbers stay with Torch:
+
+${registry
+  .complexForms()
+  .map((operator) => `\`${operator}\``)
+  .join(", ")}
+
 ## Kinds of node without a schema
 
 ${registry

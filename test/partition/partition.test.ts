@@ -35,6 +35,18 @@ t.test("a loop that data ends keeps the shapes that an iteration keeps", async (
   t.strictSame(describeSegments(await model("loop")), ["TensorRT 2", "Torch prim::Loop", "TensorRT 2"]);
 });
 
+t.test("complex numbers cross no border of an engine: where there are parts, they stay with Torch", async (t) => {
+  const parted = await model("complex");
+  t.strictSame(describeSegments(parted), [
+    "TensorRT 2",
+    "Torch aten::fft_rfft aten::mul.Tensor aten::fft_irfft",
+    "TensorRT 2",
+    "Torch aten::lgamma",
+    "TensorRT 1",
+  ]);
+  t.strictSame(reasons(parted)[0], "it takes or gives complex numbers, which cannot be an engine's inputs or outputs");
+});
+
 t.test("what depends on a shape that nobody knows stays with Torch, and says why", async (t) => {
   const unknown = await model("unknown");
   t.strictSame(describeSegments(unknown), [
@@ -207,6 +219,7 @@ t.test(
       ["unknown", {}],
       ["doubles", {}],
       ["shared", {}],
+      ["complex", {}],
     ];
     const jobs: TorchJob[] = [];
     for (const [i, [name, options, positions]] of cases.entries()) {

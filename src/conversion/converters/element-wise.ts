@@ -393,7 +393,7 @@ function copySign(ctx: ConversionContext, a: Operand, b: Operand): TensorValue {
 }
 
 /** The angle of (x, y) = (b, a): atan(y/x), moved by half a turn where x is negative. */
-function atan2(ctx: ConversionContext, a: Operand, b: Operand): TensorValue {
+export function atan2(ctx: ConversionContext, a: Operand, b: Operand): TensorValue {
   const dtype = floatResult(resultType(a, b));
   const { network } = ctx;
   const [y, x] = broadcastOperands(ctx, [a, b], dtype) as [ITensor, ITensor];

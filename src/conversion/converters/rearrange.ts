@@ -16,7 +16,7 @@ function wrappedStart(shift: Dim, size: Dim): Dim {
 }
 
 /** Elements moved by `shifts` along the axes; those that leave at an end come back at the other. */
-function rolled(
+export function rolled(
   ctx: ConversionContext,
   self: TensorValue,
   shifts: readonly Dim[],
