@@ -11,6 +11,7 @@ again.
 """
 import argparse, json, pathlib, sys, traceback, warnings
 import numpy as np
+import spectral_models
 import torch
 import torchvision
 from torchvision import models
@@ -197,6 +198,7 @@ ZOO = {
     "nn_mha": lambda: (SelfAttention(), (torch.randn(2, 9, 32),)),
     "nn_transformer_encoder": encoder,
     "nn_transformer_decoder": decoder,
+    **spectral_models.MODELS,
     "ranges_mobilenet_v2": ranged(lambda: models.mobilenet_v2(weights=None), IMAGES),
     "ranges_lraspp": ranged(lambda: models.segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None), IMAGES),
     "ranges_text": ranged(Text, TEXTS),

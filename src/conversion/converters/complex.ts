@@ -102,7 +102,7 @@ const MOVING = `
   movedim.intlist moveaxis.int select.int select_copy.int slice.Tensor slice_copy.Tensor narrow expand expand_as expand_copy
   repeat tile roll flip cat concat concatenate stack hstack vstack chunk split.Tensor split.sizes split_with_sizes unbind.int
   index_select index.Tensor gather diagonal tril triu unfold slice_scatter select_scatter index_put copy where.self
-  sum sum.dim_IntList mean mean.dim cumsum neg zeros_like new_zeros mul.Scalar div.Scalar add.Tensor sub.Tensor rsub.Tensor
+  sum sum.dim_IntList mean mean.dim cumsum neg mul.Scalar div.Scalar add.Tensor sub.Tensor rsub.Tensor
   fft_fftshift fft_ifftshift`;
 
 export const moving = [
@@ -153,6 +153,18 @@ export const functions: ComplexForm[] = [
       return result;
     },
   },
+  ...named("zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty").map(
+    (complex): ComplexForm => ({
+      complex,
+      convert: (ctx, args, onReal) => {
+        const { self, dtype } = args as { self: TensorValue; dtype: ScalarType | null };
+        const { real } = self.parts as Parts;
+        const isReal = dtype !== null && !isComplex(dtype);
+        const made = asValue(ctx, onReal({ ...args, self: real, dtype: isReal ? dtype : real.dtype }));
+        return isReal ? made : complexOf(ctx, made, zerosLike(ctx, made));
+      },
+    }),
+  ),
   ...["to.dtype", "to.device", "to.dtype_layout", "to.prim_dtype", "to.prim_Device", "_to_copy", "to.other"].map(
     (name): ComplexForm => ({
       complex: `aten::${name}`,
