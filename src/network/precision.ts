@@ -37,6 +37,7 @@ export interface PrecisionResult {
  * - powers, exponentials, logarithms, reciprocals, trigonometric functions, cumulative sums
  * - sums with constants too small for float16 (an epsilon), scales of quantization
  * - data divided or multiplied by what stayed fp32 for these reasons (a norm near 0, its reciprocal); the result is narrow
+ * - Fourier transforms, and spectra
  * - coordinates of grid samples, the arithmetic they come from, and their differences; boxes of NMS
  *
  * Softmax, normalization layers, products of matrices and poolings accumulate in fp32 within TensorRT, with half inputs and
@@ -70,6 +71,7 @@ const REASONS = {
   statistics: "part of a sum, power or exponential that a half does not hold",
   scaling: "divided or multiplied by a sum, power or exponential that a half does not hold",
   coordinates: "coordinates need more digits",
+  spectrum: "a Fourier transform: its numbers span more than a half does",
 } as const;
 
 /** Reductions over more elements than this lose digits in half precision. */
@@ -110,6 +112,8 @@ const HEAVY: ReadonlySet<LayerType> = new Set<LayerType>([
   "kPOOLING",
   "kRESIZE",
 ]);
+
+const FOURIER = /^aten::(_?fft_|i?stft)/;
 
 /** Layers that compute coordinates from coordinates, or hand them on. */
 const COORDINATE_ARITHMETIC: ReadonlySet<LayerType> = new Set<LayerType>([
@@ -256,6 +260,7 @@ class Pass {
     if (inherited !== undefined) return inherited;
     if (COORDINATE_ARITHMETIC.has(layer.type) && this.#coordinates.has(layer.outputs[0] as ITensor))
       return "coordinates";
+    if (FOURIER.test(layerPath(layer).operator)) return "spectrum";
     switch (layer.type) {
       case "kFILL":
         return "integers";

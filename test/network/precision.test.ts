@@ -138,6 +138,20 @@ t.test("the mean of a large image is half, its variance and other long means are
   t.same(types, ["kHALF", "kFLOAT", "kFLOAT"]);
 });
 
+t.test("a spectrum's power is beyond a half", async (t) => {
+  const network = new Network();
+  const x = network.addInput("x", "kFLOAT", [2, 64]);
+  network.layerNamePrefix = "front/aten::fft_rfft";
+  const spectrum = network.addMatrixMultiply(x, "kNONE", weight(network, 1, [64, 33], 20), "kNONE");
+  network.layerNamePrefix = "aten::mul";
+  const power = network.addElementWise(spectrum, spectrum, "kPROD");
+  network.markOutput(network.addUnary(power, "kSQRT"), "y");
+  const inputs = { x: Tensor.of("float32", [2, 64], noise(3, 128, 20)) };
+  const { fp32Layers } = await close(t, network, "fp16", inputs, 1e-2);
+  t.match(fp32Layers[0], { layer: "front/aten::fft_rfft", reason: /Fourier/ });
+  t.equal(fp32Layers.length, 3);
+});
+
 t.test("layer norms, masks and attention", async (t) => {
   const [length, size, heads] = [16, 32, 4];
   const network = new Network();

@@ -1,7 +1,8 @@
 import { isComplex, type ScalarType, scalarTypeFromCode } from "../../ir/scalar-type.js";
+import { sliceAxis } from "../axes.js";
 import { asValue, bilinear, partsOrReal, partwise, partwiseWithNumber, zerosLike } from "../complex.js";
 import type { ConversionContext } from "../context.js";
-import { castTo, elementWise, floatResult, resultType } from "../operands.js";
+import { castTo, elementWise, floatResult, reshape, resultType } from "../operands.js";
 import { type ComplexForm, converter } from "../registry.js";
 import { type Parts, type Scalar, TensorValue } from "../values.js";
 import { atan2 } from "./element-wise.js";
@@ -48,25 +49,18 @@ function polar(ctx: ConversionContext, abs: TensorValue, angle: TensorValue): Te
   return complexOf(ctx, product(ctx, abs, unary(ctx, angle, "kCOS")), product(ctx, abs, unary(ctx, angle, "kSIN")));
 }
 
-function asPairs(ctx: ConversionContext, self: TensorValue): TensorValue {
+/** The parts as a last axis of two. */
+export function asPairs(ctx: ConversionContext, self: TensorValue): TensorValue {
   const { real, imag } = self.parts ?? ctx.unsupported("it takes a complex tensor");
   const pair = [real, imag].map((part) => unsqueezed(ctx, part, part.dims.length).tensor);
   return ctx.tensorValue(ctx.network.addConcatenation(pair, real.dims.length));
 }
 
 function fromPairs(ctx: ConversionContext, self: TensorValue): TensorValue {
-  const { dims } = self;
-  const axis = dims.length - 1;
+  const axis = self.dims.length - 1;
   const [real, imag] = [0, 1].map((part) => {
-    const start = dims.map((_, i) => (i === axis ? part : 0));
-    const size = dims.map((dim, i) => (i === axis ? 1 : dim));
-    const taken = ctx.network.addSlice(
-      self.tensor,
-      start,
-      size,
-      dims.map(() => 1),
-    );
-    return ctx.tensorValue(ctx.network.addShuffle(taken, { reshape: dims.slice(0, -1) }), self.dtype);
+    const taken = sliceAxis(ctx, self.tensor, axis, part, 1);
+    return ctx.tensorValue(reshape(ctx, taken, self.dims.slice(0, -1)), self.dtype);
   }) as [TensorValue, TensorValue];
   return complexOf(ctx, real, imag);
 }

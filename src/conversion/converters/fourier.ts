@@ -8,11 +8,13 @@ import { castTo, normalizeAxis, reshape } from "../operands.js";
 import { type Converter, converter } from "../registry.js";
 import * as scalars from "../scalars.js";
 import { TensorValue } from "../values.js";
+import { asPairs } from "./complex.js";
 import { filled } from "./creation.js";
+import { padded } from "./pad.js";
 import { rolled } from "./rearrange.js";
 
-// Transforms of fixed length as products with the matrix of their sines and cosines: TensorRT has no others. The product of
-// the longest one has 128 MiB of weights.
+// Transforms of fixed length as products with the matrix of their sines and cosines: TensorRT has no others. The
+// longest one has 64 MiB of weights for a real signal, 256 MiB for a complex one.
 
 const LONGEST = 4096;
 
@@ -58,17 +60,8 @@ function times(ctx: ConversionContext, x: ITensor, rows: number, columns: number
   return x.dims.length < 2 ? reshape(ctx, result, [columns]) : result;
 }
 
-/** Elements of the last axis from `start` on. */
 function lastAxis(ctx: ConversionContext, x: ITensor, start: number, length: number): ITensor {
-  const axis = x.dims.length - 1;
-  if (start === 0 && x.dims[axis] === length) return x;
-  const at = (i: number, here: Dim, elsewhere: Dim): Dim => (i === axis ? here : elsewhere);
-  return ctx.network.addSlice(
-    x,
-    x.dims.map((_, i) => at(i, start, 0)),
-    x.dims.map((dim, i) => at(i, length, dim)),
-    x.dims.map(() => 1),
-  );
+  return sliceAxis(ctx, x, x.dims.length - 1, start, length);
 }
 
 /** Does `work` with the parts along an axis brought to the end, in float32; null for a real tensor's imaginary part. */
@@ -379,8 +372,6 @@ function stft(ctx: ConversionContext, signal: TensorValue, { n, hop, window, bin
   return TensorValue.complex(ctx.network, real, imag);
 }
 
-const PAD_MODES = { constant: "kFILL", reflect: "kREFLECT", replicate: "kCLAMP", circular: "kWRAP" } as const;
-
 interface StftArguments {
   readonly self: TensorValue;
   readonly n_fft: number;
@@ -398,13 +389,7 @@ function stftOf(ctx: ConversionContext, args: StftArguments, signal: TensorValue
   const bins = (onesided ?? true) ? Math.floor(n / 2) + 1 : n;
   const scale = normalized ? 1 / Math.sqrt(n) : 1;
   const spectrum = stft(ctx, signal, frames(ctx, n, hop_length, win_length, window, bins, scale));
-  return return_complex === true ? spectrum : pairs(ctx, spectrum);
-}
-
-function pairs(ctx: ConversionContext, { parts }: TensorValue): TensorValue {
-  const { real, imag } = parts as NonNullable<TensorValue["parts"]>;
-  const columns = [real, imag].map(({ tensor }) => reshape(ctx, tensor, [...tensor.dims, 1]));
-  return ctx.tensorValue(ctx.network.addConcatenation(columns, real.dims.length));
+  return return_complex === true ? spectrum : asPairs(ctx, spectrum);
 }
 
 export const shortTime = ofFixedLength([
@@ -415,15 +400,8 @@ export const shortTime = ofFixedLength([
   converter(
     'aten::stft.center(Tensor self, int n_fft, int? hop_length=None, int? win_length=None, Tensor? window=None, bool center=True, str pad_mode="reflect", bool normalized=False, bool? onesided=None, bool? return_complex=None, bool? align_to_window=None) -> Tensor',
     (ctx, args) => {
-      if (!args.center) return stftOf(ctx, args, args.self);
-      if (!(args.pad_mode in PAD_MODES)) ctx.unsupported(`unknown padding mode "${args.pad_mode}"`);
-      const amounts = args.self.dims.map((_, i) => (i === args.self.dims.length - 1 ? Math.floor(args.n_fft / 2) : 0));
-      const mode = PAD_MODES[args.pad_mode as keyof typeof PAD_MODES];
-      return stftOf(
-        ctx,
-        args,
-        ctx.tensorValue(padAxes(ctx, args.self.tensor, amounts, amounts, mode, 0), args.self.dtype),
-      );
+      const side = args.center ? Math.floor(args.n_fft / 2) : 0;
+      return stftOf(ctx, args, padded(ctx, args.self, [side, side], args.pad_mode));
     },
   ),
   converter(

@@ -5,25 +5,26 @@ import { castTo } from "../operands.js";
 import { converter } from "../registry.js";
 import type { TensorValue } from "../values.js";
 
-type Mode = "constant" | "reflect" | "replicate" | "circular";
-
 const SAMPLE_MODES = { constant: "kFILL", reflect: "kREFLECT", replicate: "kCLAMP", circular: "kWRAP" } as const;
 
+type Mode = keyof typeof SAMPLE_MODES;
+
 /** `pad` lists amounts before and after, the last axis first. Negative ones crop. */
-function padded(
+export function padded(
   ctx: ConversionContext,
   self: TensorValue,
   pad: readonly Dim[],
-  mode: Mode,
+  mode: string,
   value: number = 0,
 ): TensorValue {
+  if (!(mode in SAMPLE_MODES)) ctx.unsupported(`unknown padding mode "${mode}"`);
   if (pad.every((amount) => amount === 0)) return self;
   const rank = self.dims.length;
   const amounts = (side: 0 | 1): Dim[] => self.dims.map((_, axis) => pad[2 * (rank - 1 - axis) + side] ?? 0);
   // TensorRT fills slices of numbers only.
   const source = self.dtype === "bool" ? castTo(ctx, self, "int32") : self;
   const fill = self.dtype === "bool" ? Number(value !== 0) : value;
-  const result = padAxes(ctx, source.tensor, amounts(0), amounts(1), SAMPLE_MODES[mode], fill);
+  const result = padAxes(ctx, source.tensor, amounts(0), amounts(1), SAMPLE_MODES[mode as Mode], fill);
   return castTo(ctx, like(ctx, source, result), self.dtype);
 }
 
@@ -38,17 +39,14 @@ export const constantPad = converter(
 export const pad = [
   converter(
     'aten::pad(Tensor self, SymInt[] pad, str mode="constant", float? value=None) -> Tensor',
-    (ctx, { self, pad, mode, value }) => {
-      if (!(mode in SAMPLE_MODES)) ctx.unsupported(`unknown padding mode "${mode}"`);
-      return padded(ctx, self, pad, mode as Mode, value ?? 0);
-    },
+    (ctx, { self, pad, mode, value }) => padded(ctx, self, pad, mode, value ?? 0),
   ),
   converter(
     "aten::_pad_enum(Tensor self, SymInt[] pad, int mode, float? value=None) -> Tensor",
     (ctx, { self, pad, mode, value }) => {
       // at::padding_mode
       const modes: readonly Mode[] = ["reflect", "replicate", "circular", "constant"];
-      return padded(ctx, self, pad, modes[mode] ?? ctx.unsupported(`unknown padding mode ${mode}`), value ?? 0);
+      return padded(ctx, self, pad, modes[mode] ?? String(mode), value ?? 0);
     },
   ),
   converter("aten::_pad_circular(Tensor self, SymInt[] pad) -> Tensor", (ctx, { self, pad }) =>
