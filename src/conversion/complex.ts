@@ -21,7 +21,7 @@ export function convertComplex(ctx: ConversionContext, converter: Converter, arg
   const { dtype } = args as { dtype?: unknown };
   if (typeof dtype !== "string" || !isComplex(dtype as ScalarType)) return undefined;
   // Made or cast as complex: what it is as a float, and no imaginary part.
-  const real = asValue(ctx, onReal({ ...args, dtype: dtype === "complex128" ? "float64" : "float32" }));
+  const real = asValue(ctx, onReal({ ...args, dtype: floatOf(dtype as ScalarType) }));
   return TensorValue.complex(ctx.network, real, zerosLike(ctx, real));
 }
 
@@ -48,13 +48,18 @@ export function partwiseWithNumber(name: string, ...operators: readonly string[]
   return operators.map((complex) => ({ complex, convert: (ctx, args, onReal) => onParts(ctx, args, onReal, name) }));
 }
 
+/** Arguments that say where numbers are, and are none. */
+const PLACES: ReadonlySet<string> = new Set(["index", "indices", "condition", "mask"]);
+
+function floatOf(dtype: ScalarType): ScalarType {
+  return dtype === "complex128" ? "float64" : "float32";
+}
+
 function onParts(ctx: ConversionContext, args: Arguments, onReal: OnReal, number?: string): unknown {
-  const real = replaceTensors(args, (value) => value.parts?.real ?? value);
-  // Indices and masks are what they are; numbers that are real have no imaginary part.
-  const imag = replaceTensors(
-    args,
-    (value) => value.parts?.imag ?? (isFloatingPoint(value.dtype) ? zerosLike(ctx, value) : value),
-  );
+  const { dtype } = args as { dtype?: ScalarType | null };
+  const float = { ...args, ...(dtype != null && isComplex(dtype) && { dtype: floatOf(dtype) }) };
+  const real = replaceTensors(float, (value) => value.parts?.real ?? value);
+  const imag = replaceTensors(float, (value) => value.parts?.imag ?? zerosLike(ctx, value), PLACES);
   if (number !== undefined && imag[number] !== null) {
     imag[number] = imag[number] instanceof Scalar ? scalars.float(0) : 0;
   }
@@ -102,11 +107,17 @@ function tensorsOf(args: Arguments): TensorValue[] {
     .filter((value) => value instanceof TensorValue);
 }
 
-function replaceTensors(args: Arguments, replace: (value: TensorValue, index: number) => TensorValue): Arguments {
+function replaceTensors(
+  args: Arguments,
+  replace: (value: TensorValue, index: number) => TensorValue,
+  without: ReadonlySet<string> = new Set(),
+): Arguments {
   let index = 0;
   const visit = (value: unknown): unknown => {
     if (value instanceof TensorValue) return replace(value, index++);
     return Array.isArray(value) ? value.map(visit) : value;
   };
-  return Object.fromEntries(Object.entries(args).map(([name, value]) => [name, visit(value)]));
+  return Object.fromEntries(
+    Object.entries(args).map(([name, value]) => [name, without.has(name) ? value : visit(value)]),
+  );
 }

@@ -225,6 +225,10 @@ export class GraphImporter {
         return this.constant(frame, floatOf(argument.value), FloatType);
       case "as_bool":
         return this.constant(frame, argument.value, BoolType);
+      case "as_complex": {
+        const { real, imag } = argument.value;
+        return this.constant(frame, Tensor.from("complex64", [], Float32Array.of(real, imag)), TensorType);
+      }
       case "as_string":
         return this.constant(frame, argument.value, StringType);
       case "as_sym_int": {
@@ -412,7 +416,8 @@ export class GraphImporter {
     dtype: ScalarType | undefined,
   ): Value {
     const type = parameter.type.kind === "OptionalType" ? parameter.type.element : parameter.type;
-    if (argument.tag === "as_custom_obj" || argument.tag === "as_complex" || argument.tag === "as_graph") {
+    const isNumber = argument.tag === "as_complex" && type !== TensorType;
+    if (argument.tag === "as_custom_obj" || isNumber || argument.tag === "as_graph") {
       const what = { as_custom_obj: "a custom C++ object", as_complex: "a complex number", as_graph: "a subgraph" }[
         argument.tag
       ];

@@ -235,9 +235,9 @@ t.test("precisions side by side; a job that failed its golden check shows its nu
     sectionOf(page, title),
   );
   t.same(rowsOf(precisions).slice(1), [
-    ["m", "fp32", "device", "1.0 MB", "within", "1.00e-3", "4.00e-2", "3.33e-4", "1.000000", "0.427 ms"],
-    ["fp16", "device", "", "beyond", "not finite", "4.00e-2", "not finite", "not finite", ""],
-    ["q", "fp16, int8", "device", "1.0 MB", "within", "1.00e-3", "4.00e-2", "3.33e-4", "1.000000", "0.427 ms"],
+    ["m", "fp32", "device", "1.0 MB", "within", "1.00e-3", "0.0400", "3.33e-4", "1.000000", "0.427 ms"],
+    ["fp16", "device", "", "beyond", "not finite", "0.0400", "not finite", "not finite", ""],
+    ["q", "fp16, int8", "device", "1.0 MB", "within", "1.00e-3", "0.0400", "3.33e-4", "1.000000", "0.427 ms"],
   ]);
   const [, onReference, onDevice, failed] = rowsOf(golden);
   t.same([onReference?.[2], onDevice?.[2]], ["CPU reference", "NVIDIA H200 (sm_90)"]);
@@ -247,7 +247,7 @@ t.test("precisions side by side; a job that failed its golden check shows its nu
     "CPU reference",
     "beyond",
     "not finite",
-    "4.00e-2",
+    "0.0400",
     "not finite",
     "not finite",
     "1, not 0",
