@@ -128,5 +128,5 @@ t.test("kills, with LeNet's real engines", async (t) => {
       ].join("\n"),
     });
   }
-  await survives(t, root, startReal, 3_000, essence);
+  await survives(t, root, (cwd, ...args) => startReal(cwd, args), 3_000, essence);
 });

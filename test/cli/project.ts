@@ -31,8 +31,8 @@ export function start(cwd: string, args: readonly string[], env: Record<string, 
 }
 
 /** Builds in a folder with the compiled program and its real workers. */
-export function startReal(cwd: string, ...args: string[]): Running {
-  return spawned(cwd, [REAL_PROGRAM, "build", ...args], {});
+export function startReal(cwd: string, args: readonly string[] = [], env: Record<string, string> = {}): Running {
+  return spawned(cwd, [REAL_PROGRAM, "build", ...args], env);
 }
 
 function spawned(cwd: string, command: readonly string[], env: Record<string, string>): Running {

@@ -19,6 +19,7 @@ export async function makeFakeGpu(folder: string): Promise<string> {
   for (const [file, library] of [
     ["cuda.cc", "libcuda.so.1"],
     ["tensorrt.cc", "libnvinfer.so.10"],
+    ["kernels.cc", "libnvinfer_builder_resource.so.10.6.0"],
   ] as const) {
     await execa("c++", [
       ...["-w", "-std=c++17", "-shared", "-fPIC", `-I${folder}`, `-I${headers}`, `-I${dirname(headers)}`],

@@ -1,6 +1,8 @@
 // A libnvinfer.so.10 with one engine, "y = 2 x", and the places of x's positive numbers as an output whose size only
 // running tells. It accepts plans that say GOOD where fake-gpu.test.ts writes it. stubs.h, made by that test from
 // TensorRT's headers, gives every other method.
+#include <dlfcn.h>
+
 #include <NvInfer.h>
 
 #include <cstdlib>
@@ -88,7 +90,14 @@ struct Runtime : IRuntime, VRuntimeStub {
 
 #define API extern "C" __attribute__((visibility("default")))
 API int32_t getInferLibVersion() noexcept { return 100600; }
-API void* createInferBuilder_INTERNAL(void*, int32_t) noexcept { return nullptr; }
+/** As the library does, this opens another one, of its kernels, by its name alone. It builds nothing either way. */
+API void* createInferBuilder_INTERNAL(void* logger, int32_t) noexcept {
+  const bool opened = dlopen("libnvinfer_builder_resource.so.10.6.0", RTLD_LAZY) != nullptr;
+  static_cast<ILogger*>(logger)->log(
+      ILogger::Severity::kERROR,
+      opened ? "the fake has its kernels" : "Unable to load library: libnvinfer_builder_resource.so.10.6.0");
+  return nullptr;
+}
 API void* createInferRuntime_INTERNAL(void* logger, int32_t) noexcept {
   return new Runtime(static_cast<ILogger*>(logger));
 }
