@@ -2,9 +2,10 @@ import { isComplex, isFloatingPoint, type ScalarType } from "../ir/scalar-type.j
 import type { ITensor } from "../network/layers.js";
 import type { ConversionContext } from "./context.js";
 import { filled } from "./converters/creation.js";
+import { elementWise } from "./operands.js";
 import type { ComplexForm, Converter } from "./registry.js";
 import * as scalars from "./scalars.js";
-import { type Parts, Scalar, TensorValue } from "./values.js";
+import { holdsComplex, type Parts, Scalar, TensorValue } from "./values.js";
 
 // TensorRT has real tensors only: a complex one is a pair of them, and what is computed with it is computed on its parts.
 
@@ -15,7 +16,7 @@ type OnReal = (args: Arguments) => unknown;
 export function convertComplex(ctx: ConversionContext, converter: Converter, args: Arguments): unknown {
   if (converter.role === "evaluator") return undefined;
   const onReal: OnReal = (other) => converter.convert(ctx, other);
-  if (tensorsOf(args).some((value) => value.parts !== undefined)) {
+  if (Object.values(args).some(holdsComplex)) {
     return ctx.registry.findComplexForm(converter)?.convert(ctx, args, onReal);
   }
   const { dtype } = args as { dtype?: unknown };
@@ -51,7 +52,8 @@ export function partwiseWithNumber(name: string, ...operators: readonly string[]
 /** Arguments that say where numbers are, and are none. */
 const PLACES: ReadonlySet<string> = new Set(["index", "indices", "condition", "mask"]);
 
-function floatOf(dtype: ScalarType): ScalarType {
+/** The dtype of a complex tensor's parts. */
+export function floatOf(dtype: ScalarType): ScalarType {
   return dtype === "complex128" ? "float64" : "float32";
 }
 
@@ -71,7 +73,7 @@ function join(ctx: ConversionContext, real: unknown, imag: unknown): unknown {
   return TensorValue.complex(ctx.network, asValue(ctx, real), asValue(ctx, imag));
 }
 
-/** The operators are linear in each of two tensors, as products are: (a + bi)(c + di) = (ac - bd) + (ad + bc)i. */
+/** The operators are linear in each of two tensors, as products are. */
 export function bilinear(...operators: readonly string[]): ComplexForm[] {
   return operators.map((complex) => ({
     complex,
@@ -83,21 +85,28 @@ export function bilinear(...operators: readonly string[]): ComplexForm[] {
         return ctx.unsupported("only products of two complex tensors are computed on their parts");
       const product = (a: TensorValue, b: TensorValue): TensorValue =>
         asValue(ctx, onReal(replaceTensors(args, (value, i) => (i === 0 ? a : i === 1 ? b : value))));
-      if (y.parts === undefined) {
-        const { real, imag } = x.parts as Parts;
-        return TensorValue.complex(ctx.network, product(real, y), product(imag, y));
-      }
-      if (x.parts === undefined) {
-        return TensorValue.complex(ctx.network, product(x, y.parts.real), product(x, y.parts.imag));
-      }
-      const [a, b, c, d] = [x.parts.real, x.parts.imag, y.parts.real, y.parts.imag];
-      const minus = (p: TensorValue, q: TensorValue) => ctx.network.addElementWise(p.tensor, q.tensor, "kSUB");
-      const plus = (p: TensorValue, q: TensorValue) => ctx.network.addElementWise(p.tensor, q.tensor, "kSUM");
-      const real = minus(product(a, c), product(b, d));
-      const imag = plus(product(a, d), product(b, c));
-      return TensorValue.complex(ctx.network, ctx.tensorValue(real), ctx.tensorValue(imag));
+      if (x.parts !== undefined && y.parts !== undefined) return multiplied(ctx, x.parts, y.parts, product);
+      const [real, imag] =
+        x.parts === undefined ? partsOf(y).map((part) => product(x, part)) : partsOf(x).map((part) => product(part, y));
+      return TensorValue.complex(ctx.network, real as TensorValue, imag as TensorValue);
     },
   }));
+}
+
+/** (a + bi)(c + di) by four products of real tensors. */
+export function multiplied(
+  ctx: ConversionContext,
+  x: Parts,
+  y: Parts,
+  product: (a: TensorValue, b: TensorValue) => TensorValue,
+): TensorValue {
+  const real = elementWise(ctx, product(x.real, y.real), product(x.imag, y.imag), "kSUB");
+  const imag = elementWise(ctx, product(x.real, y.imag), product(x.imag, y.real), "kSUM");
+  return TensorValue.complex(ctx.network, real, imag);
+}
+
+function partsOf({ parts }: TensorValue): TensorValue[] {
+  return parts === undefined ? [] : [parts.real, parts.imag];
 }
 
 /** The tensors among the arguments, in order. */

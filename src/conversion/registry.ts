@@ -131,13 +131,10 @@ export class Registry {
         found++;
         continue;
       }
-      if (isComplexForm(exported)) {
-        this.register(exported);
-        found++;
-      }
-      if (!isConverter(exported) && !isNodeEvaluator(exported)) continue;
+      if (!isConverter(exported) && !isNodeEvaluator(exported) && !isComplexForm(exported)) continue;
       this.register(exported);
-      this.#origins.set(isConverter(exported) ? operatorName(exported.schema) : exported.kind, origin);
+      if (isConverter(exported)) this.#origins.set(operatorName(exported.schema), origin);
+      else if (isNodeEvaluator(exported)) this.#origins.set(exported.kind, origin);
       found++;
     }
     if (found === 0) {

@@ -220,6 +220,13 @@ export class ConstantPool {
   }
 }
 
+/** Is there a complex tensor in it? */
+export function holdsComplex(value: unknown): boolean {
+  if (value instanceof TensorValue) return isComplex(value.dtype);
+  if (value instanceof TupleValue) return value.elements.some(holdsComplex);
+  return Array.isArray(value) && value.some(holdsComplex);
+}
+
 /** Is every number in it known? */
 export function isKnown(value: SymScalar): value is number | boolean {
   return !isSymbolic(value);

@@ -287,14 +287,12 @@ export function toInt64(value: number): bigint {
 export function partsOf(tensor: Tensor): [real: Tensor, imag: Tensor] {
   const dtype = tensor.dtype === "complex128" ? "float64" : tensor.dtype === "complex64" ? "float32" : "float16";
   const width = scalarTypeSize(dtype);
-  const pairs = tensor.contiguousBytes();
-  const parts = [0, 1].map((part) => {
-    const bytes = new Uint8Array(tensor.numel * width);
-    for (let i = 0; i < tensor.numel; i++) {
-      const at = (2 * i + part) * width;
-      bytes.set(pairs.subarray(at, at + width), i * width);
-    }
-    return Tensor.from(dtype, tensor.sizes, bytes);
-  });
-  return parts as [Tensor, Tensor];
+  const Numbers = { 2: Uint16Array, 4: Float32Array, 8: Float64Array }[width] ?? Uint8Array;
+  const pairs = new Numbers(aligned(tensor.contiguousBytes(), width));
+  const [real, imag] = [new Numbers(tensor.numel), new Numbers(tensor.numel)];
+  for (let i = 0; i < tensor.numel; i++) {
+    real[i] = pairs[2 * i] as number;
+    imag[i] = pairs[2 * i + 1] as number;
+  }
+  return [Tensor.from(dtype, tensor.sizes, real), Tensor.from(dtype, tensor.sizes, imag)];
 }

@@ -3,11 +3,11 @@ import { ConversionContext } from "../conversion/context.js";
 import { decidedBranch, isUnrolled, RaisedError } from "../conversion/control-flow.js";
 import { bindInputs, Interpreter } from "../conversion/convert.js";
 import type { Registry } from "../conversion/registry.js";
-import { type IValue, ObjectInstance, Scalar, TensorValue } from "../conversion/values.js";
+import { holdsComplex, type IValue, ObjectInstance, Scalar, TensorValue } from "../conversion/values.js";
 import { type Constant, Device, EnumValue, TupleValue } from "../ir/constant.js";
 import { type Block, Graph, type Node, type Value } from "../ir/graph.js";
 import type { InputSpec } from "../ir/input-spec.js";
-import { isComplex, type ScalarType } from "../ir/scalar-type.js";
+import type { ScalarType } from "../ir/scalar-type.js";
 import { operatorName, parseSchema } from "../ir/schema.js";
 import { Tensor } from "../ir/tensor.js";
 import {
@@ -484,12 +484,6 @@ export function nameOf(node: Node): string {
 
 /** An engine can compute with complex numbers, but neither take nor give them: where there are parts, one would have to. */
 const COMPLEX = "it takes or gives complex numbers, which cannot be an engine's inputs or outputs";
-
-function holdsComplex(value: IValue): boolean {
-  if (value instanceof TensorValue) return isComplex(value.dtype);
-  if (value instanceof TupleValue) return value.elements.some(holdsComplex);
-  return Array.isArray(value) && value.some(holdsComplex);
-}
 
 /** Is there a tensor in it that data decides, rather than sizes alone? */
 function computesTensor(value: IValue): boolean {

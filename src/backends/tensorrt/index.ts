@@ -121,7 +121,7 @@ function whatToDo(
   if (message.includes("libnvinfer_builder_resource"))
     return "TensorRT opens this library by its name alone: start the process with its folder in LD_LIBRARY_PATH.";
   if (message.includes("libnvinfer_lean"))
-    return "Put TensorRT's lean runtime beside libnvinfer, or leave it out of the engine with exclude_lean_runtime: true.";
+    return "Put the lean runtime of the same release of TensorRT beside libnvinfer.";
   if (flavour !== "rtx") return undefined;
   if (options.refit || options.stripPlan) return "With refit or strip_plan, TensorRT-RTX needs a GPU while it builds.";
   if (message.includes("Myelin") && layers.some(({ type }) => type === "kCONDITION" || type === "kTRIP_LIMIT"))

@@ -1,6 +1,15 @@
 import { isComplex, type ScalarType, scalarTypeFromCode } from "../../ir/scalar-type.js";
 import { sliceAxis } from "../axes.js";
-import { asValue, bilinear, partsOrReal, partwise, partwiseWithNumber, zerosLike } from "../complex.js";
+import {
+  asValue,
+  bilinear,
+  floatOf,
+  multiplied,
+  partsOrReal,
+  partwise,
+  partwiseWithNumber,
+  zerosLike,
+} from "../complex.js";
 import type { ConversionContext } from "../context.js";
 import { castTo, elementWise, floatResult, reshape, resultType } from "../operands.js";
 import { type ComplexForm, converter } from "../registry.js";
@@ -21,6 +30,10 @@ function product(ctx: ConversionContext, a: TensorValue, b: TensorValue): Tensor
   return elementWise(ctx, a, b, "kPROD");
 }
 
+function times(ctx: ConversionContext, x: Parts, y: Parts): TensorValue {
+  return multiplied(ctx, x, y, (a, b) => product(ctx, a, b));
+}
+
 /** |z|², without a root. */
 function squaredAbs(ctx: ConversionContext, { real, imag }: Parts): TensorValue {
   return elementWise(ctx, product(ctx, real, real), product(ctx, imag, imag), "kSUM");
@@ -29,12 +42,6 @@ function squaredAbs(ctx: ConversionContext, { real, imag }: Parts): TensorValue 
 function conjugate(ctx: ConversionContext, self: TensorValue): TensorValue {
   const { parts } = self;
   return parts === undefined ? self : complexOf(ctx, parts.real, unary(ctx, parts.imag, "kNEG"));
-}
-
-function multiplied(ctx: ConversionContext, x: Parts, y: Parts): TensorValue {
-  const real = elementWise(ctx, product(ctx, x.real, y.real), product(ctx, x.imag, y.imag), "kSUB");
-  const imag = elementWise(ctx, product(ctx, x.real, y.imag), product(ctx, x.imag, y.real), "kSUM");
-  return complexOf(ctx, real, imag);
 }
 
 /** 1 / z = conj(z) / |z|². */
@@ -118,7 +125,7 @@ function named(list: string): string[] {
 export const functions: ComplexForm[] = [
   ...["aten::abs", "aten::absolute"].map((complex) => of(complex, (ctx, z) => unary(ctx, squaredAbs(ctx, z), "kSQRT"))),
   of("aten::angle", (ctx, { real, imag }) => atan2(ctx, imag, real)),
-  of("aten::square", (ctx, z) => multiplied(ctx, z, z)),
+  of("aten::square", (ctx, z) => times(ctx, z, z)),
   of("aten::exp", (ctx, { real, imag }) => polar(ctx, unary(ctx, real, "kEXP"), imag)),
   of("aten::reciprocal", (ctx, z) => {
     const { real, imag } = reciprocal(ctx, z);
@@ -128,7 +135,7 @@ export const functions: ComplexForm[] = [
     complex: "aten::div.Tensor",
     convert: (ctx, args, onReal) => {
       const { self, other } = args as { self: TensorValue; other: TensorValue };
-      if (other.parts !== undefined) return multiplied(ctx, partsOrReal(ctx, self), reciprocal(ctx, other.parts));
+      if (other.parts !== undefined) return times(ctx, partsOrReal(ctx, self), reciprocal(ctx, other.parts));
       const [real, imag] = [self.parts?.real, self.parts?.imag].map((part) =>
         asValue(ctx, onReal({ ...args, self: part })),
       );
@@ -143,7 +150,7 @@ export const functions: ComplexForm[] = [
       if (!Number.isInteger(power) || power < 1 || power > 8)
         ctx.unsupported("complex tensors have powers 1 to 8 here");
       let result = self;
-      for (let i = 1; i < power; i++) result = multiplied(ctx, result.parts as Parts, self.parts as Parts);
+      for (let i = 1; i < power; i++) result = times(ctx, result.parts as Parts, self.parts as Parts);
       return result;
     },
   },
@@ -168,8 +175,7 @@ export const functions: ComplexForm[] = [
         const { real, imag } = partsOrReal(ctx, self);
         // The imaginary part is dropped, as PyTorch does with a warning.
         if (!isComplex(wanted)) return onReal({ ...args, self: real });
-        const float = wanted === "complex128" ? "float64" : "float32";
-        return complexOf(ctx, castTo(ctx, real, float), castTo(ctx, imag, float));
+        return complexOf(ctx, castTo(ctx, real, floatOf(wanted)), castTo(ctx, imag, floatOf(wanted)));
       },
     }),
   ),

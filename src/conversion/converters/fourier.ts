@@ -30,18 +30,22 @@ interface Direction {
 
 type Norm = string | null;
 
+/** What a transform along an axis of n numbers does. */
+type Choose = (n: number) => Direction;
+
+/** at::native::fft_norm_mode, an axis at a time: no factor, 1/√n, 1/n. */
+const FACTORS: readonly ((n: number) => number)[] = [() => 1, (n) => 1 / Math.sqrt(n), (n) => 1 / n];
+
+function normalized(ctx: ConversionContext, forward: boolean, mode: number): Choose {
+  const factor = FACTORS[mode] ?? ctx.unsupported(`unknown normalization ${mode}`);
+  return (n) => ({ forward, scale: factor(n) });
+}
+
 /** torch.fft's `norm`: where the factor 1/n goes. */
-function direction(ctx: ConversionContext, forward: boolean, n: number, norm: Norm): Direction {
-  switch (norm ?? "backward") {
-    case "backward":
-      return { forward, scale: forward ? 1 : 1 / n };
-    case "forward":
-      return { forward, scale: forward ? 1 / n : 1 };
-    case "ortho":
-      return { forward, scale: 1 / Math.sqrt(n) };
-    default:
-      return ctx.unsupported(`unknown norm "${norm}"`);
-  }
+function direction(ctx: ConversionContext, forward: boolean, norm: Norm): Choose {
+  const modes = { backward: forward ? 0 : 2, forward: forward ? 2 : 0, ortho: 1 };
+  const mode = modes[(norm ?? "backward") as keyof typeof modes] ?? ctx.unsupported(`unknown norm "${norm}"`);
+  return normalized(ctx, forward, mode);
 }
 
 /** cos and sin of 2πjk/n, exact in the angle however large j and k are. */
@@ -102,7 +106,7 @@ function toSpectrum(
   self: TensorValue,
   dim: number,
   size: number | null,
-  choose: (n: number) => Direction,
+  choose: Choose,
   onesided: boolean,
 ): TensorValue {
   return alongAxis(ctx, self, dim, (real, imag, length) => {
@@ -130,13 +134,21 @@ function toSpectrum(
   });
 }
 
+/**
+ * How often a number of half a spectrum counts: the first and, for an even length, the middle one stand for themselves, all
+ * others also for their conjugate.
+ */
+function occurrences(k: number, n: number): number {
+  return k === 0 || 2 * k === n ? 1 : 2;
+}
+
 /** The real x_j = scale · Σ_k X_k e^{±2πi jk/n} of a spectrum whose other half is its conjugate. */
 function toReal(
   ctx: ConversionContext,
   self: TensorValue,
   dim: number,
   size: number | null,
-  choose: (n: number) => Direction,
+  choose: Choose,
 ): TensorValue {
   return alongAxis(ctx, self, dim, (real, imag, length) => {
     const n = checkLength(ctx, size ?? 2 * (length - 1));
@@ -145,8 +157,7 @@ function toReal(
     const inputs = [real, ...(imag === null ? [] : [imag])].map((part) => lastAxis(ctx, part, 0, rows));
     const matrix = new Float32Array(inputs.length * rows * n);
     for (let k = 0; k < rows; k++) {
-      // The first and, for an even length, the middle number stand for themselves, all others also for their conjugate.
-      const twice = k === 0 || 2 * k === n ? scale : 2 * scale;
+      const twice = scale * occurrences(k, n);
       for (let j = 0; j < n; j++) {
         const [cos, sin] = angle(j, k, n);
         matrix[k * n + j] = twice * cos;
@@ -171,20 +182,26 @@ function lengthOf(ctx: ConversionContext, n: Dim | null): number | null {
 export const lines = ofFixedLength([
   ...(["fft", "ifft"] as const).map((name) =>
     converter(`aten::fft_${name as "fft"}(${ONE}) -> Tensor`, (ctx, { self, n, dim, norm }) =>
-      toSpectrum(ctx, self, dim, lengthOf(ctx, n), (length) => direction(ctx, name === "fft", length, norm), false),
+      toSpectrum(ctx, self, dim, lengthOf(ctx, n), direction(ctx, name === "fft", norm), false),
     ),
   ),
   ...(["rfft", "ihfft"] as const).map((name) =>
     converter(`aten::fft_${name as "rfft"}(${ONE}) -> Tensor`, (ctx, { self, n, dim, norm }) =>
-      toSpectrum(ctx, self, dim, lengthOf(ctx, n), (length) => direction(ctx, name === "rfft", length, norm), true),
+      toSpectrum(ctx, self, dim, lengthOf(ctx, n), direction(ctx, name === "rfft", norm), true),
     ),
   ),
   ...(["irfft", "hfft"] as const).map((name) =>
     converter(`aten::fft_${name as "irfft"}(${ONE}) -> Tensor`, (ctx, { self, n, dim, norm }) =>
-      toReal(ctx, self, dim, lengthOf(ctx, n), (length) => direction(ctx, name === "hfft", length, norm)),
+      toReal(ctx, self, dim, lengthOf(ctx, n), direction(ctx, name === "hfft", norm)),
     ),
   ),
 ]);
+
+/** An axis of a transform of several, with its length where one is given. */
+interface Axis {
+  readonly axis: number;
+  readonly n: number | null;
+}
 
 interface Several {
   readonly self: TensorValue;
@@ -193,94 +210,75 @@ interface Several {
   readonly norm: Norm;
 }
 
-/** The axes of a transform of several, each with its length where one is given. */
-function axesOf(ctx: ConversionContext, { self, s, dim }: Several): { axis: number; n: number | null }[] {
+function axesOf(ctx: ConversionContext, { self, s, dim }: Several): Axis[] {
   const rank = self.dims.length;
   const axes = dim ?? Array.from({ length: s?.length ?? rank }, (_, i) => rank - (s?.length ?? rank) + i);
   return axes.map((axis, i) => ({ axis, n: lengthOf(ctx, s?.[i] ?? null) }));
 }
 
-function several(ctx: ConversionContext, args: Several, forward: boolean): TensorValue {
-  return axesOf(ctx, args).reduce(
-    (value, { axis, n }) =>
-      toSpectrum(ctx, value, axis, n, (length) => direction(ctx, forward, length, args.norm), false),
-    args.self,
-  );
+function whole(axes: readonly number[]): Axis[] {
+  return axes.map((axis) => ({ axis, n: null }));
+}
+
+function several(ctx: ConversionContext, self: TensorValue, axes: readonly Axis[], choose: Choose): TensorValue {
+  return axes.reduce((value, { axis, n }) => toSpectrum(ctx, value, axis, n, choose, false), self);
+}
+
+function lastOf(ctx: ConversionContext, axes: readonly Axis[]): Axis {
+  return axes.at(-1) ?? ctx.unsupported("a Fourier transform along no axis");
 }
 
 /** The last axis first: it is the one whose input is real. */
-function severalFromReal(ctx: ConversionContext, args: Several): TensorValue {
-  const axes = axesOf(ctx, args);
-  const last = axes.pop() ?? ctx.unsupported("a Fourier transform along no axis");
-  const choose = (length: number): Direction => direction(ctx, true, length, args.norm);
-  const start = toSpectrum(ctx, args.self, last.axis, last.n, choose, true);
-  return axes.reduce((value, { axis, n }) => toSpectrum(ctx, value, axis, n, choose, false), start);
+function severalFromReal(
+  ctx: ConversionContext,
+  self: TensorValue,
+  axes: readonly Axis[],
+  choose: Choose,
+  onesided = true,
+): TensorValue {
+  const { axis, n } = lastOf(ctx, axes);
+  return several(ctx, toSpectrum(ctx, self, axis, n, choose, onesided), axes.slice(0, -1), choose);
 }
 
-function severalToReal(ctx: ConversionContext, args: Several): TensorValue {
-  const axes = axesOf(ctx, args);
-  const last = axes.pop() ?? ctx.unsupported("a Fourier transform along no axis");
-  const choose = (length: number): Direction => direction(ctx, false, length, args.norm);
-  const rest = axes.reduce((value, { axis, n }) => toSpectrum(ctx, value, axis, n, choose, false), args.self);
-  return toReal(ctx, rest, last.axis, last.n, choose);
+function severalToReal(ctx: ConversionContext, self: TensorValue, axes: readonly Axis[], choose: Choose): TensorValue {
+  const { axis, n } = lastOf(ctx, axes);
+  return toReal(ctx, several(ctx, self, axes.slice(0, -1), choose), axis, n, choose);
+}
+
+function ofSeveral(work: typeof several, forward: boolean): (ctx: ConversionContext, args: Several) => TensorValue {
+  return (ctx, args) => work(ctx, args.self, axesOf(ctx, args), direction(ctx, forward, args.norm));
 }
 
 export const planes = ofFixedLength([
-  converter(`aten::fft_fft2(${TWO}) -> Tensor`, (ctx, args) => several(ctx, args, true)),
-  converter(`aten::fft_ifft2(${TWO}) -> Tensor`, (ctx, args) => several(ctx, args, false)),
-  converter(`aten::fft_rfft2(${TWO}) -> Tensor`, (ctx, args) => severalFromReal(ctx, args)),
-  converter(`aten::fft_irfft2(${TWO}) -> Tensor`, (ctx, args) => severalToReal(ctx, args)),
-  converter(`aten::fft_fftn(${MANY}) -> Tensor`, (ctx, args) => several(ctx, args, true)),
-  converter(`aten::fft_ifftn(${MANY}) -> Tensor`, (ctx, args) => several(ctx, args, false)),
-  converter(`aten::fft_rfftn(${MANY}) -> Tensor`, (ctx, args) => severalFromReal(ctx, args)),
-  converter(`aten::fft_irfftn(${MANY}) -> Tensor`, (ctx, args) => severalToReal(ctx, args)),
+  converter(`aten::fft_fft2(${TWO}) -> Tensor`, ofSeveral(several, true)),
+  converter(`aten::fft_ifft2(${TWO}) -> Tensor`, ofSeveral(several, false)),
+  converter(`aten::fft_rfft2(${TWO}) -> Tensor`, ofSeveral(severalFromReal, true)),
+  converter(`aten::fft_irfft2(${TWO}) -> Tensor`, ofSeveral(severalToReal, false)),
+  converter(`aten::fft_fftn(${MANY}) -> Tensor`, ofSeveral(several, true)),
+  converter(`aten::fft_ifftn(${MANY}) -> Tensor`, ofSeveral(several, false)),
+  converter(`aten::fft_rfftn(${MANY}) -> Tensor`, ofSeveral(severalFromReal, true)),
+  converter(`aten::fft_irfftn(${MANY}) -> Tensor`, ofSeveral(severalToReal, false)),
 ]);
 
-/** `normalization` of the operators that torch.fft is made of: none, by √n, by n, where n counts all that is summed. */
-function factor(normalization: number, count: number): number {
-  return normalization === 0 ? 1 : normalization === 1 ? 1 / Math.sqrt(count) : 1 / count;
-}
-
-/** Gives the whole factor to the first transform, 1 to the others. */
-function once(forward: boolean, scale: number): () => Direction {
-  let left = scale;
-  return () => {
-    const now = left;
-    left = 1;
-    return { forward, scale: now };
-  };
-}
-
-function countOf(ctx: ConversionContext, self: TensorValue, dim: readonly number[]): number {
-  const dims = dim.map((axis) => self.dims[normalizeAxis(ctx, axis, self.dims.length)] as Dim);
-  return requireStatic(ctx, dims, "the length of a Fourier transform").reduce((a, b) => a * b, 1);
-}
-
+/** What torch.fft is made of. */
 export const core = ofFixedLength([
   converter(
     "aten::_fft_r2c(Tensor self, int[] dim, int normalization, bool onesided) -> Tensor",
-    (ctx, { self, dim, normalization, onesided }) => {
-      const choose = once(true, factor(normalization, countOf(ctx, self, dim)));
-      const start = toSpectrum(ctx, self, dim.at(-1) ?? -1, null, choose, onesided);
-      return dim.slice(0, -1).reduce((value, axis) => toSpectrum(ctx, value, axis, null, choose, false), start);
-    },
+    (ctx, { self, dim, normalization, onesided }) =>
+      severalFromReal(ctx, self, whole(dim), normalized(ctx, true, normalization), onesided),
   ),
   converter(
     "aten::_fft_c2c(Tensor self, SymInt[] dim, int normalization, bool forward) -> Tensor",
     (ctx, { self, dim, normalization, forward }) => {
       const axes = requireStatic(ctx, dim, "the axes of a Fourier transform");
-      const choose = once(forward, factor(normalization, countOf(ctx, self, axes)));
-      return axes.reduce((value, axis) => toSpectrum(ctx, value, axis, null, choose, false), self);
+      return several(ctx, self, whole(axes), normalized(ctx, forward, normalization));
     },
   ),
   converter(
     "aten::_fft_c2r(Tensor self, int[] dim, int normalization, SymInt last_dim_size) -> Tensor",
     (ctx, { self, dim, normalization, last_dim_size }) => {
-      const n = lengthOf(ctx, last_dim_size) as number;
-      const others = dim.slice(0, -1);
-      const choose = once(false, factor(normalization, n * countOf(ctx, self, others)));
-      const rest = others.reduce((value, axis) => toSpectrum(ctx, value, axis, null, choose, false), self);
-      return toReal(ctx, rest, dim.at(-1) ?? -1, n, choose);
+      const axes = [...whole(dim.slice(0, -1)), { axis: dim.at(-1) ?? -1, n: lengthOf(ctx, last_dim_size) }];
+      return severalToReal(ctx, self, axes, normalized(ctx, false, normalization));
     },
   ),
 ]);
@@ -442,7 +440,7 @@ function overlapped(ctx: ConversionContext, self: TensorValue, { n, hop, window,
     squares[j] = w * w;
     for (let k = 0; k < bins; k++) {
       const [cos, sin] = angle(j, k, n);
-      const twice = k === 0 || 2 * k === n ? scale : 2 * scale;
+      const twice = scale * occurrences(k, n);
       kernel[k * n + j] = w * twice * cos;
       kernel[(bins + k) * n + j] = -w * twice * sin;
     }
