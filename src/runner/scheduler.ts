@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { OnFailure } from "../config/config.js";
 import { type Device, type DeviceDiscovery, deviceKind } from "../plan/device.js";
 import type { PlannedJob } from "../plan/plan.js";
 import type { ErrorCode } from "../util/errors.js";
 import type { JobError } from "../worker/protocol.js";
+import { type Clock, SYSTEM_CLOCK } from "./clock.js";
 import { DeviceLease } from "./device-lease.js";
 import type { JobOutcome, RunEvent } from "./event.js";
 import { Stopwatch } from "./stopwatch.js";
@@ -36,6 +36,7 @@ export interface SchedulerOptions {
   readonly memoryPatience?: number;
   /** Milliseconds between looks at a GPU's free memory. */
   readonly memoryPoll?: number;
+  readonly clock?: Clock;
 }
 
 /** Causes that may be gone at the next attempt; a missing operator is not one. */
@@ -76,15 +77,18 @@ interface Running {
  */
 export class Scheduler {
   readonly #options: SchedulerOptions;
+  readonly #clock: Clock;
   readonly #outcomes = new Map<string, JobOutcome>();
   readonly #workers = new Set<Worker>();
   readonly #running = new Set<Running>();
   /** Why nothing new starts; null while it does. */
   #stopped: { status: "cancelled" } | { status: "skipped"; reason: string } | null = null;
-  readonly #wakeUp = new AbortController();
+  /** Who waits for memory: each is woken up when nothing new is to start. */
+  readonly #sleepers = new Set<() => void>();
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
+    this.#clock = options.clock ?? SYSTEM_CLOCK;
   }
 
   /** Resolves when every job has ended and every worker is gone. */
@@ -153,9 +157,9 @@ export class Scheduler {
 
   async #perform(planned: PlannedJob, seat: Seat): Promise<JobOutcome> {
     const { job } = planned;
-    const started = performance.now();
+    const started = this.#clock.now();
     let waited = 0;
-    const elapsed = () => performance.now() - started - waited;
+    const elapsed = () => this.#clock.now() - started - waited;
     const { device } = seat.slot;
     const need = job.requires.minMemory;
     if (device !== null && need !== null && device.totalMemory < need) {
@@ -213,16 +217,16 @@ export class Scheduler {
 
     let stopped: Stop | null = null;
     let shortage: string | null = null;
-    let patience: NodeJS.Timeout | undefined;
+    let spare = () => {};
     const stop = (why: Stop) => {
       if (stopped !== null) return;
       stopped = why;
       worker.cancel();
-      patience = setTimeout(() => worker.kill(), this.#options.grace ?? 10_000);
+      spare = this.#clock.after(this.#options.grace ?? 10_000, () => worker.kill());
     };
     const running: Running = { waiting: false, stop };
     this.#running.add(running);
-    const watch = new Stopwatch(planned.timeout, () => stop("timeout"));
+    const watch = new Stopwatch(this.#clock, planned.timeout, () => stop("timeout"));
     let waitedMs = 0;
     let ended = false;
     let giveBack = () => {};
@@ -245,7 +249,7 @@ export class Scheduler {
         if (stopped !== null) return false;
         // What other jobs do with the GPU is not this one's fault.
         watch.pause();
-        const asked = performance.now();
+        const asked = this.#clock.now();
         running.waiting = true;
         if (seat.lease.holder !== null) {
           const reason = `${seat.lease.holder} has ${seat.slot.label}`;
@@ -254,7 +258,7 @@ export class Scheduler {
         giveBack = await seat.lease.take(job.id);
         if (!ended && stopped === null) shortage = await this.#waitForMemory(planned, seat).catch(messageOf);
         if (shortage !== null) stop("memory");
-        waitedMs += performance.now() - asked;
+        waitedMs += this.#clock.now() - asked;
         if (ended || stopped !== null) {
           takeDeviceBack();
           return false;
@@ -269,7 +273,7 @@ export class Scheduler {
     ended = true;
     takeDeviceBack();
     watch.pause();
-    clearTimeout(patience);
+    spare();
     this.#running.delete(running);
     // After a death or a hang the next job gets a new process.
     if (outcome.status === "died") this.#workers.delete(worker);
@@ -300,19 +304,31 @@ export class Scheduler {
     if (need === null || slot.device === null) return null;
     const { uuid, name } = slot.device;
     const patience = this.#options.memoryPatience ?? 600_000;
-    const deadline = performance.now() + patience;
+    const deadline = this.#clock.now() + patience;
     for (let announced = false; ; announced = true) {
       const now = (await this.#options.discoverDevices()).find((device) => device.uuid === uuid);
       const free = now?.freeMemory ?? 0;
       if (free >= need) return null;
       const state = `the job needs ${gib(need)} of GPU memory; ${gib(free)} are free on ${name}`;
-      if (performance.now() > deadline) return `${state} after waiting ${Math.round(patience / 1000)} s`;
+      if (this.#clock.now() > deadline) return `${state} after waiting ${Math.round(patience / 1000)} s`;
       if (!announced) this.#options.emit({ type: "job-wait", id: job.id, reason: state });
       // A worker that has built keeps some memory for CUDA.
       await Promise.all(idle.splice(0).map((worker) => this.#close(worker)));
-      await sleep(this.#options.memoryPoll ?? 2_000, undefined, { signal: this.#wakeUp.signal }).catch(() => {});
+      if (this.#stopped === null) await this.#sleep(this.#options.memoryPoll ?? 2_000);
       if (this.#stopped !== null) return state;
     }
+  }
+
+  #sleep(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wakeUp = () => {
+        callOff();
+        this.#sleepers.delete(wakeUp);
+        resolve();
+      };
+      const callOff = this.#clock.after(milliseconds, wakeUp);
+      this.#sleepers.add(wakeUp);
+    });
   }
 
   async #close(worker: Worker): Promise<void> {
@@ -339,7 +355,7 @@ export class Scheduler {
 
   #stop(how: { status: "cancelled" } | { status: "skipped"; reason: string }): void {
     if (this.#stopped === null || how.status === "cancelled") this.#stopped = how;
-    this.#wakeUp.abort();
+    for (const wakeUp of this.#sleepers) wakeUp();
   }
 }
 

@@ -324,7 +324,7 @@ onload = () => {
     const dom = execFileSync(CHROMIUM as string, [...common, ...quiet, profile, "--dump-dom", url], {
       encoding: "utf8",
       stdio: ["ignore", "pipe", "ignore"],
-      timeout: 60_000,
+      timeout: 300_000,
       maxBuffer: 64 << 20,
     });
     return JSON.parse(decodeURIComponent(/<body>([^<]*)<\/body>/.exec(dom)?.[1] ?? ""));

@@ -20,7 +20,6 @@ import { loadModel } from "../../src/worker/model.js";
 import { runInTorch, runtime, skip, stubEngine, type TorchJob } from "./torch.js";
 
 // PyTorch takes its time to compile the stub, once.
-t.setTimeout(900_000);
 
 const models = new URL("../fixtures/models/", import.meta.url);
 const path = (name: string): string => fileURLToPath(new URL(name, models));
@@ -97,7 +96,7 @@ t.test("the archive is laid out as torch.jit.save does", async (t) => {
   t.equal(state[6], "1");
 });
 
-t.test("wrapped modules give the original's numbers in PyTorch", { skip, timeout: 900_000 }, async (t) => {
+t.test("wrapped modules give the original's numbers in PyTorch", { skip }, async (t) => {
   const folder = t.testdir();
   const cases = ["lenet/trace.ts", "lenet/script.ts", "squeezenet1_1/trace.ts", "bert_tiny/trace.ts"];
   const jobs: TorchJob[] = [];

@@ -11,8 +11,6 @@ const skip = existsSync(fileURLToPath(new URL("../../dist/src/cli/start.js", imp
   ? false
   : "the program is not compiled: npm run build";
 
-t.setTimeout(120_000);
-
 /** The scaffolded configs name TensorRT-RTX; what is tested here needs no library. */
 const ON_CPU = "sed -i 's/backend: tensorrt-rtx/backend: onnxruntime/; /^targets:/d' trtorch.config.yaml";
 

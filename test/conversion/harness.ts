@@ -33,12 +33,11 @@ const registry = defaultRegistry();
 export function testCases(...families: readonly string[]): void {
   const only = process.env.TRTORCH_TEST_CASE;
   const library = rtxLibrary();
-  t.setTimeout(1_200_000);
   for (const family of families) {
     const recorded = new URL(`${family}.npz`, casesFolder());
     const arrays = existsSync(recorded) ? readNpz(fileURLToPath(recorded)) : new Map<string, Tensor>();
     // Engines are built in here: more than a test's usual time.
-    t.test(family, { timeout: 600_000 }, async (t) => {
+    t.test(family, async (t) => {
       if (library === undefined) t.comment("no libtensorrt_rtx here: dims are not compared with it");
       for (const entry of readCases(family)) {
         if (only !== undefined && !entry.name.includes(only)) continue;

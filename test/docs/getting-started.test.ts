@@ -30,8 +30,6 @@ const MADE_BY: Readonly<Record<string, readonly string[]>> = {
   "export.py": ["lenet.pt2"],
 };
 
-t.setTimeout(600_000);
-
 const project = realpathSync(mkdtempSync(join(tmpdir(), "trtorch-docs-")));
 t.teardown(() => rmSync(project, { recursive: true }));
 const env = installed(project);

@@ -23,7 +23,6 @@ export function command(cwd: string, ...args: string[]): Finished {
     encoding: "utf8",
     env: { ...process.env, NODE_OPTIONS: "", GITHUB_ACTIONS: "" },
     stdio: ["ignore", "pipe", "pipe", "pipe"],
-    timeout: 120_000,
   });
   const seconds = (performance.now() - started) / 1000;
   return { code: run.status, stdout: run.stdout, stderr: run.stderr, peak: Number(run.output[3]) * 1024, seconds };

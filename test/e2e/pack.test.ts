@@ -22,8 +22,6 @@ import { readJson, tree } from "../cli/project.js";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const lenet = fileURLToPath(new URL("../fixtures/models/lenet/trace.ts", import.meta.url));
 
-t.setTimeout(290_000);
-
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "trtorch-pack-")));
 t.teardown(() => rmSync(folder, { recursive: true, force: true }));
 const [packed, project, cache] = ["packed", "project", "cache"].map((name) => join(folder, name)) as [
@@ -33,10 +31,10 @@ const [packed, project, cache] = ["packed", "project", "cache"].map((name) => jo
 ];
 for (const made of [packed, project, cache]) mkdirSync(made);
 
-function run(cwd: string, seconds: number, program: string, ...args: string[]) {
+function run(cwd: string, program: string, ...args: string[]) {
   // A cache of its own, so that the addon of this very package is compiled and nobody's is replaced.
   const env = { ...process.env, NODE_OPTIONS: "", GITHUB_ACTIONS: "", TRTORCH_CACHE: cache };
-  const { status, stdout, stderr } = spawnSync(program, args, { cwd, env, encoding: "utf8", timeout: seconds * 1000 });
+  const { status, stdout, stderr } = spawnSync(program, args, { cwd, env, encoding: "utf8", timeout: 300_000 });
   return { code: status, stdout, stderr };
 }
 
@@ -59,14 +57,14 @@ function bringFetched(): void {
 
 t.test("the packed package, installed in another folder", { skip: obstacle() }, async (t) => {
   // Without scripts: what is compiled is packed, and other tests that run it meanwhile are left in peace.
-  const pack = run(root, 60, "npm", "pack", "--ignore-scripts", "--pack-destination", packed);
+  const pack = run(root, "npm", "pack", "--ignore-scripts", "--pack-destination", packed);
   t.equal(pack.code, 0, `npm pack ${pack.code === 0 ? "" : pack.stderr}`);
   const [tarball] = readdirSync(packed) as [string];
 
   writeFileSync(join(project, "package.json"), '{ "private": true, "type": "module" }\n');
   const offline = ["--prefer-offline", "--fetch-retries=0", "--fetch-timeout=30000"];
   const quiet = ["--ignore-scripts", "--no-audit", "--no-fund"];
-  const install = run(project, 120, "npm", "install", ...quiet, ...offline, join(packed, tarball));
+  const install = run(project, "npm", "install", ...quiet, ...offline, join(packed, tarball));
   const unreachable = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ERR_SOCKET_TIMEOUT/;
   if (install.code === null || unreachable.test(install.stderr)) {
     t.pass("npm install", { skip: "the package registry is out of reach" });
@@ -79,19 +77,18 @@ t.test("the packed package, installed in another folder", { skip: obstacle() }, 
     'import { load } from "trtorch-build";\nconsole.log(load("lenet.ts").methods.join());\n',
   );
   copyFileSync(lenet, join(project, "lenet.ts"));
-  t.same(run(project, 30, "node", "library.js"), { code: 0, stdout: "forward\n", stderr: "" }, "the library");
+  t.same(run(project, "node", "library.js"), { code: 0, stdout: "forward\n", stderr: "" }, "the library");
 
   bringFetched();
-  const trtorch = (seconds: number, ...args: string[]) =>
-    run(project, seconds, "npx", "--no-install", "trtorch-build", ...args);
-  const setup = trtorch(240, "setup");
+  const trtorch = (...args: string[]) => run(project, "npx", "--no-install", "trtorch-build", ...args);
+  const setup = trtorch("setup");
   t.equal(setup.code, 0, `setup ${setup.code === 0 ? "" : setup.stderr}`);
   t.ok(
     tree(cache).some((file) => /^native-[^/]+\/Release\/trtorch_core\.node$/.test(file)),
     "the addon is in the cache, not in node_modules",
   );
 
-  const build = trtorch(60, "build", "lenet.ts", "--input", "x=1x1x32x32", "--target", "sm_89");
+  const build = trtorch("build", "lenet.ts", "--input", "x=1x1x32x32", "--target", "sm_89");
   t.equal(build.code, 0, `build ${build.code === 0 ? "" : build.stdout + build.stderr}`);
   t.match(build.stdout, /^1 job: 1 built in /m);
   t.match(readJson(project, "engines/summary.json"), { jobs: [{ status: "built" }] });

@@ -51,7 +51,6 @@ function runnable(graph: Graph): { ir: string; weights: unknown[] } {
 }
 
 // PyTorch takes its time to make the programs.
-t.setTimeout(600_000);
 
 const skip = await skipReason();
 

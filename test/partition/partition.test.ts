@@ -11,7 +11,6 @@ import { runInTorch, skip, type TorchJob } from "../artifacts/torch.js";
 import { convertFixture, describeSegments, fixture, type Options, reasons, writeForTorch } from "./harness.js";
 
 // PyTorch takes its time to compile the stub, once.
-t.setTimeout(900_000);
 
 const model = (name: string, options: Options = {}): Promise<ConvertedModel | PartitionedModel> =>
   convertFixture(`partition/${name}.ts`, `partition/${name}.npz`, options);
@@ -187,73 +186,69 @@ t.test("the segments of a model give its numbers one after the other on the CPU 
   t.equal(await compareChainWithGolden(lacking.partition, networks, options, io, { rtol: 1, atol: 0 }), null);
 });
 
-t.test(
-  "wrapped modules with engines and Torch parts give the original's results in PyTorch",
-  { skip, timeout: 900_000 },
-  async (t) => {
-    const folder = t.testdir();
-    const dynamic: Options = { dims: [[batch, 3, 4, 4]] };
-    const block: Options = { fallback: { torchExecutedModules: ["Block"] } };
-    const cases: [string, Options, unknown[]?][] = [
-      ["conditional", {}],
-      ["converted_conditional", {}],
-      ["mixed_outputs", {}],
-      ["tuple_outputs", {}],
-      ["named_output", {}],
-      ["named_output", { fallback: { torchExecutedOps: ["aten::relu"] } }],
+t.test("wrapped modules with engines and Torch parts give the original's results in PyTorch", { skip }, async (t) => {
+  const folder = t.testdir();
+  const dynamic: Options = { dims: [[batch, 3, 4, 4]] };
+  const block: Options = { fallback: { torchExecutedModules: ["Block"] } };
+  const cases: [string, Options, unknown[]?][] = [
+    ["conditional", {}],
+    ["converted_conditional", {}],
+    ["mixed_outputs", {}],
+    ["tuple_outputs", {}],
+    ["named_output", {}],
+    ["named_output", { fallback: { torchExecutedOps: ["aten::relu"] } }],
+    [
+      "collections",
+      {},
       [
-        "collections",
-        {},
-        [
-          ["tuple", 0, 1],
-          ["list", 2, 3],
-        ],
+        ["tuple", 0, 1],
+        ["list", 2, 3],
       ],
-      ["sizes", {}],
-      ["sizes", dynamic],
-      ["sizes_trace", dynamic],
-      ["in_place", {}],
-      ["in_place", { fallback: { torchExecutedOps: ["aten::slice_scatter", "aten::select_scatter", "aten::add"] } }],
-      ["loop", {}],
-      ["modules", block],
-      ["unknown", {}],
-      ["doubles", {}],
-      ["shared", {}],
-      ["complex", {}],
-    ];
-    const jobs: TorchJob[] = [];
-    for (const [i, [name, options, positions]] of cases.entries()) {
-      const io = fixture(`partition/${name}.npz`);
-      jobs.push({
-        module: writeForTorch(await model(name, options), `${folder}/${i}-${name}.ts`),
-        original: fixture(`partition/${name}.ts`),
-        method: "forward",
-        inputs: io,
-        ...(positions === undefined ? {} : { arguments: positions }),
-      });
-    }
-    const forced: [string, string, string[]][] = [
-      ["models/squeezenet1_1/trace.ts", "models/squeezenet1_1/io.npz", ["aten::cat"]],
-      ["models/bert_tiny/trace.ts", "models/bert_tiny/io.npz", ["aten::layer_norm"]],
-      ["models/bert_tiny/export.pt2", "models/bert_tiny/io.npz", ["aten::view", "aten::gelu"]],
-      ["models/lenet/script.ts", "models/lenet/io.npz", ["aten::flatten"]],
-    ];
-    for (const [i, [file, io, torchExecutedOps]] of forced.entries()) {
-      const converted = await convertFixture(file, io, { fallback: { torchExecutedOps } });
-      const module = writeForTorch(converted, `${folder}/forced-${i}.ts`);
-      jobs.push({ module, method: "forward", inputs: fixture(io), outputs: fixture(io) });
-    }
-    const results = runInTorch(jobs, folder);
-    t.equal(results.length, jobs.length);
-    results.forEach((result, i) => {
-      const { module, original } = jobs[i] as TorchJob;
-      const name = module.slice(folder.length + 1);
-      t.equal(result.error, null, `${name} runs`);
-      t.ok(result.worst < 1e-4, `${name}: ${result.worst}`);
-      t.ok(result.sizes?.every(Boolean), `${name}: shapes`);
-      t.equal(result.count?.[0], result.count?.[1], `${name}: number of tensors`);
-      t.ok(result.repeatable, `${name} gives the same again`);
-      if (original !== undefined) t.strictSame(result.structure, result.expected, `${name}: structure and dtypes`);
+    ],
+    ["sizes", {}],
+    ["sizes", dynamic],
+    ["sizes_trace", dynamic],
+    ["in_place", {}],
+    ["in_place", { fallback: { torchExecutedOps: ["aten::slice_scatter", "aten::select_scatter", "aten::add"] } }],
+    ["loop", {}],
+    ["modules", block],
+    ["unknown", {}],
+    ["doubles", {}],
+    ["shared", {}],
+    ["complex", {}],
+  ];
+  const jobs: TorchJob[] = [];
+  for (const [i, [name, options, positions]] of cases.entries()) {
+    const io = fixture(`partition/${name}.npz`);
+    jobs.push({
+      module: writeForTorch(await model(name, options), `${folder}/${i}-${name}.ts`),
+      original: fixture(`partition/${name}.ts`),
+      method: "forward",
+      inputs: io,
+      ...(positions === undefined ? {} : { arguments: positions }),
     });
-  },
-);
+  }
+  const forced: [string, string, string[]][] = [
+    ["models/squeezenet1_1/trace.ts", "models/squeezenet1_1/io.npz", ["aten::cat"]],
+    ["models/bert_tiny/trace.ts", "models/bert_tiny/io.npz", ["aten::layer_norm"]],
+    ["models/bert_tiny/export.pt2", "models/bert_tiny/io.npz", ["aten::view", "aten::gelu"]],
+    ["models/lenet/script.ts", "models/lenet/io.npz", ["aten::flatten"]],
+  ];
+  for (const [i, [file, io, torchExecutedOps]] of forced.entries()) {
+    const converted = await convertFixture(file, io, { fallback: { torchExecutedOps } });
+    const module = writeForTorch(converted, `${folder}/forced-${i}.ts`);
+    jobs.push({ module, method: "forward", inputs: fixture(io), outputs: fixture(io) });
+  }
+  const results = runInTorch(jobs, folder);
+  t.equal(results.length, jobs.length);
+  results.forEach((result, i) => {
+    const { module, original } = jobs[i] as TorchJob;
+    const name = module.slice(folder.length + 1);
+    t.equal(result.error, null, `${name} runs`);
+    t.ok(result.worst < 1e-4, `${name}: ${result.worst}`);
+    t.ok(result.sizes?.every(Boolean), `${name}: shapes`);
+    t.equal(result.count?.[0], result.count?.[1], `${name}: number of tensors`);
+    t.ok(result.repeatable, `${name} gives the same again`);
+    if (original !== undefined) t.strictSame(result.structure, result.expected, `${name}: structure and dtypes`);
+  });
+});

@@ -4,8 +4,6 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { findTool, missing, PIPELINES, succeeded, TOOLS } from "./workspace.js";
 
-t.setTimeout(120_000);
-
 /** Asserts that a tool finds nothing to say against files. */
 function accepts(t: Test, name: string, args: readonly string[], cwd = PIPELINES): void {
   const path = `${join(TOOLS, "bin")}:${process.env.PATH ?? ""}`;

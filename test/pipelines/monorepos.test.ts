@@ -13,8 +13,6 @@ import {
   writeModels,
 } from "./workspace.js";
 
-t.setTimeout(120_000);
-
 /** Without a daemon, and with a cache that lives as long as the test. */
 function environment(root: string): Record<string, string> {
   return {

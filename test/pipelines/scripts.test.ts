@@ -14,8 +14,6 @@ import {
   writeModels,
 } from "./workspace.js";
 
-t.setTimeout(120_000);
-
 const skip = missing();
 
 t.test("what a Kubernetes Indexed Job's pods run ends with the manifest of an unsharded build", { skip }, async (t) => {

@@ -57,7 +57,7 @@ async function compile(job: Job, device: Device | null): Promise<JobResult> {
   if (behaviour === "fail") throw new Error("the library failed");
   if (behaviour === "deaf") await sleep(600_000);
   if (behaviour === "hang") await sleep(600_000, undefined, { signal: controller.abort.signal });
-  await sleep(behaviour === "slow" ? 300 : 15, undefined, { signal: controller.abort.signal });
+  await sleep(behaviour === "slow" ? 1_000 : 15, undefined, { signal: controller.abort.signal });
   send({ type: "event", id: job.id, event: { type: "phase-end", phase: "build", durationMs: 15 } });
   if (device !== null) send({ type: "device-free", id: job.id });
 

@@ -1,5 +1,6 @@
 import type { Device } from "../../src/plan/device.js";
 import type { Job, JobEvent } from "../../src/plan/job.js";
+import type { Clock } from "../../src/runner/clock.js";
 import type { AttemptOutcome, StartWorker, Worker } from "../../src/runner/worker-process.js";
 import { RESULT } from "./fixtures.js";
 
@@ -18,19 +19,9 @@ export interface Script {
   readonly events?: readonly JobEvent[];
 }
 
-export interface Clock {
-  now(): number;
-  after(milliseconds: number, action: () => void): void;
-}
-
-export const REAL_CLOCK: Clock = {
-  now: () => performance.now(),
-  after: (milliseconds, action) => void setTimeout(action, milliseconds),
-};
-
 /** Time that passes at once when nobody has anything left to do. */
 export class VirtualClock implements Clock {
-  readonly #due: { at: number; action: () => void }[] = [];
+  readonly #due = new Set<{ readonly at: number; readonly action: () => void }>();
   #now = 0;
   #running = false;
 
@@ -38,9 +29,11 @@ export class VirtualClock implements Clock {
     return this.#now;
   }
 
-  after(milliseconds: number, action: () => void): void {
-    this.#due.push({ at: this.#now + milliseconds, action });
+  after(milliseconds: number, action: () => void): () => void {
+    const entry = { at: this.#now + milliseconds, action };
+    this.#due.add(entry);
     if (!this.#running) void this.#run();
+    return () => this.#due.delete(entry);
   }
 
   async #run(): Promise<void> {
@@ -48,8 +41,9 @@ export class VirtualClock implements Clock {
     for (;;) {
       // Everything that follows from the last step happens before time goes on.
       for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
-      const next = this.#due.sort((a, b) => a.at - b.at).shift();
+      const [next] = [...this.#due].sort((a, b) => a.at - b.at);
       if (next === undefined) break;
+      this.#due.delete(next);
       this.#now = next.at;
       next.action();
     }
@@ -59,6 +53,7 @@ export class VirtualClock implements Clock {
 
 /** Plays scripts and keeps watch over the rules: one job at a time in a process, one build on a GPU, none on a dead worker. */
 export class FakeMachine {
+  readonly clock = new VirtualClock();
   readonly violations: string[] = [];
   readonly started: string[] = [];
   /** What happened when, by the clock. */
@@ -70,11 +65,9 @@ export class FakeMachine {
   readonly #present = new Map<string, number>();
   readonly #script: (job: Job, attempt: number) => Script;
   readonly #attempts = new Map<string, number>();
-  readonly #clock: Clock;
 
-  constructor(script: (job: Job, attempt: number) => Script, clock: Clock = REAL_CLOCK) {
+  constructor(script: (job: Job, attempt: number) => Script) {
     this.#script = script;
-    this.#clock = clock;
   }
 
   readonly start: StartWorker = (device) => {
@@ -114,7 +107,7 @@ export class FakeMachine {
           let ended = false;
           let building = false;
           const note = (what: "start" | "build" | "built" | "end") =>
-            machine.history.push({ at: machine.#clock.now(), id: job.id, what });
+            machine.history.push({ at: machine.clock.now(), id: job.id, what });
           note("start");
           machine.#enter(device, 1);
           end = (outcome) => {
@@ -143,10 +136,11 @@ export class FakeMachine {
                 return;
             }
           };
-          const after = (milliseconds: number, action: () => void) =>
-            machine.#clock.after(milliseconds, () => {
+          const after = (milliseconds: number, action: () => void): void => {
+            machine.clock.after(milliseconds, () => {
               if (!ended) action();
             });
+          };
           if (device === null) return after(script.duration, finish);
           after(script.frontEnd ?? 0, () => {
             if (script.at === "front end") return finish();

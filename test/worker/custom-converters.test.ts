@@ -8,7 +8,6 @@ import { loadRegistry } from "../../src/worker/custom-converters.js";
 const MODEL = fileURLToPath(new URL("../fixtures/models/lenet/trace.ts", import.meta.url));
 
 // From sources, the file's import of this package is compiled first.
-t.setTimeout(120_000);
 
 t.test("what a converter of the user's throws is told with its place in the user's file", async (t) => {
   const root = t.testdir({

@@ -57,19 +57,22 @@ t.test("progress: phases begin at 0, end whole, and name their parents", async (
 
 t.test("cancelling stops a build at its next step", async (t) => {
   const controller = new AbortController();
-  let aborted = 0;
-  const building = buildEngine(convolutions(100), {
-    ...rtx,
-    targets: [86, 89, 120],
-    signal: controller.signal,
-    onEvent: ({ type }) => {
-      if (type !== "progress" || aborted > 0) return;
-      aborted = performance.now();
-      controller.abort();
-    },
+  const build = async (signal: AbortSignal | undefined, onStep: () => void) =>
+    buildEngine(convolutions(100), {
+      ...rtx,
+      targets: [86, 89, 120],
+      ...(signal && { signal }),
+      onEvent: ({ type }) => type === "progress" && onStep(),
+    });
+  let steps = 0;
+  await build(undefined, () => steps++);
+  let cancelled = 0;
+  const building = build(controller.signal, () => {
+    controller.abort();
+    cancelled++;
   });
   await t.rejects(building, { code: "cancelled", message: "the build was cancelled" });
-  t.ok(performance.now() - aborted < 1000, "soon");
+  t.ok(cancelled < steps / 2, `${cancelled} of ${steps} steps`);
   await t.rejects(
     buildEngine(convolutions(1), { ...rtx, signal: controller.signal }),
     { code: "cancelled" },
@@ -80,7 +83,7 @@ t.test("cancelling stops a build at its next step", async (t) => {
 
 t.test("a build that waits for another can be cancelled", async (t) => {
   const controller = new AbortController();
-  const first = buildEngine(convolutions(60), rtx);
+  const first = buildEngine(convolutions(400), rtx);
   const second = buildEngine(convolutions(1), { ...rtx, signal: controller.signal });
   setTimeout(() => controller.abort(), 50);
   await t.rejects(second, { code: "cancelled" });
@@ -97,19 +100,10 @@ t.test("two builds at once, for different targets", async (t) => {
 
 t.test("the event loop goes on while an engine is built", async (t) => {
   const program = toProgram(convolutions(60));
-  let longest = 0;
-  let ticks = 0;
-  let last = performance.now();
-  const timer = setInterval(() => {
-    const now = performance.now();
-    longest = Math.max(longest, now - last);
-    last = now;
-    ticks++;
-  }, 5);
-  const { duration } = await buildEngine(program, rtx);
-  clearInterval(timer);
-  t.ok(longest < duration / 2, `the longest pause took ${longest} of ${duration} ms`);
-  t.ok(ticks > 10);
+  const before = performance.eventLoopUtilization();
+  await buildEngine(program, rtx);
+  const { utilization } = performance.eventLoopUtilization(before);
+  t.ok(utilization < 0.5, `${utilization} of the time the event loop had something to do`);
 });
 
 t.test("what the library refuses: its own words, with the layer's name", async (t) => {

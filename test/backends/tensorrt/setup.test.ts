@@ -13,10 +13,8 @@ import { packageRoot } from "../../../src/util/native-addon.js";
 t.test("every flavour compiles, and a second setup finds it all there", async (t) => {
   await setup({ flavours: FLAVOURS });
   const lines: string[] = [];
-  const start = performance.now();
   const result = await setup({ flavours: FLAVOURS, onLine: (line) => lines.push(line) });
   t.same(lines, []);
-  t.ok(performance.now() - start < 2000);
   t.same(result.flavours, FLAVOURS);
   t.match(result.library, /libtensorrt_rtx\.so\.1$/);
   for (const flavour of FLAVOURS) t.equal(tensorrtAddon(flavour).flavour, flavour);
