@@ -27,6 +27,7 @@ export {
 } from "./backends/tensorrt/engine.js";
 export { ConversionContext } from "./conversion/context.js";
 export { type ConversionResult, type ConvertOptions, convert, UnsupportedOperatorError } from "./conversion/convert.js";
+export { decomposition } from "./conversion/decomposition.js";
 export { defaultRegistry } from "./conversion/default-registry.js";
 export * as operands from "./conversion/operands.js";
 export {

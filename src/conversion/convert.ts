@@ -114,9 +114,12 @@ export function failedNode(error: unknown): Node | undefined {
 export class Interpreter {
   readonly ctx: ConversionContext;
   readonly converted: ConvertedNode[] = [];
+  readonly #place: Node | undefined;
 
-  constructor(ctx: ConversionContext) {
+  /** @param place the node in whose place the blocks run; their layers and errors are its own */
+  constructor(ctx: ConversionContext, place?: Node) {
     this.ctx = ctx;
+    this.#place = place;
   }
 
   /** Runs a block's nodes and gives its outputs. */
@@ -134,15 +137,16 @@ export class Interpreter {
     }
     ctx.node = node;
     const before = ctx.network.layers.length;
-    ctx.network.layerNamePrefix = layerName(node);
+    ctx.network.layerNamePrefix = layerName(this.#place ?? node);
     try {
       if (node.kind === "prim::If") convertIf(this, node);
       else if (node.kind === "prim::Loop") convertLoop(this, node);
       else this.converted.push({ node, role: this.#convertNode(node), layers: ctx.network.layers.length - before });
     } catch (error) {
-      const placed = withPlace(error, node);
+      const at = this.#place ?? node;
+      const placed = withPlace(error, at);
       // The innermost node is the one that failed.
-      if (placed instanceof TrtorchError && !failures.has(placed)) failures.set(placed, failedNode(error) ?? node);
+      if (placed instanceof TrtorchError && !failures.has(placed)) failures.set(placed, failedNode(error) ?? at);
       throw placed;
     }
   }

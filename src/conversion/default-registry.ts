@@ -42,6 +42,10 @@ import * as strided from "./converters/strided.js";
 import * as unary from "./converters/unary.js";
 import * as view from "./converters/view.js";
 import * as windows from "./converters/windows.js";
+import * as linearAlgebra from "./decompositions/linear-algebra.js";
+import * as losses from "./decompositions/losses.js";
+import * as special from "./decompositions/special.js";
+import * as statistics from "./decompositions/statistics.js";
 import * as collection from "./evaluators/collection.js";
 import * as metadata from "./evaluators/metadata.js";
 import * as number from "./evaluators/number.js";
@@ -100,6 +104,10 @@ const MODULES: Readonly<Record<string, Record<string, unknown>>> = {
   "converters/complex": complex,
   "converters/fourier": fourier,
   "converters/windows": windows,
+  "decompositions/linear-algebra": linearAlgebra,
+  "decompositions/losses": losses,
+  "decompositions/special": special,
+  "decompositions/statistics": statistics,
 };
 
 /** A registry with all built-in converters and evaluators; registering more, or others in their place, is up to the caller. */

@@ -37,7 +37,7 @@ export interface PrecisionResult {
  * - powers, exponentials, logarithms, reciprocals, trigonometric functions, cumulative sums
  * - sums with constants too small for float16 (an epsilon), scales of quantization
  * - data divided or multiplied by what stayed fp32 for these reasons (a norm near 0, its reciprocal); the result is narrow
- * - Fourier transforms, and spectra
+ * - inverses, determinants and factors of matrices; Fourier transforms, and spectra
  * - coordinates of grid samples, the arithmetic they come from, and their differences; boxes of NMS
  *
  * Softmax, normalization layers, products of matrices and poolings accumulate in fp32 within TensorRT, with half inputs and
@@ -71,6 +71,7 @@ const REASONS = {
   statistics: "part of a sum, power or exponential that a half does not hold",
   scaling: "divided or multiplied by a sum, power or exponential that a half does not hold",
   coordinates: "coordinates need more digits",
+  elimination: "part of a matrix's inverse, determinant or factors, which lose digits row after row",
   spectrum: "a Fourier transform: its numbers span more than a half does",
 } as const;
 
@@ -112,6 +113,9 @@ const HEAVY: ReadonlySet<LayerType> = new Set<LayerType>([
   "kPOOLING",
   "kRESIZE",
 ]);
+
+const ELIMINATION =
+  /^aten::(_?linalg_(inv|solve|det|slogdet|cholesky|qr)|(inverse|det|slogdet|logdet|qr)$|cholesky|triangular_solve)/;
 
 const FOURIER = /^aten::(_?fft_|i?stft)/;
 
@@ -260,7 +264,9 @@ class Pass {
     if (inherited !== undefined) return inherited;
     if (COORDINATE_ARITHMETIC.has(layer.type) && this.#coordinates.has(layer.outputs[0] as ITensor))
       return "coordinates";
-    if (FOURIER.test(layerPath(layer).operator)) return "spectrum";
+    const { operator } = layerPath(layer);
+    if (FOURIER.test(operator)) return "spectrum";
+    if (ELIMINATION.test(operator)) return "elimination";
     switch (layer.type) {
       case "kFILL":
         return "integers";

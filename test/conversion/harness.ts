@@ -36,7 +36,6 @@ export function testCases(...families: readonly string[]): void {
   for (const family of families) {
     const recorded = new URL(`${family}.npz`, casesFolder());
     const arrays = existsSync(recorded) ? readNpz(fileURLToPath(recorded)) : new Map<string, Tensor>();
-    // Engines are built in here: more than a test's usual time.
     t.test(family, async (t) => {
       if (library === undefined) t.comment("no libtensorrt_rtx here: dims are not compared with it");
       for (const entry of readCases(family)) {

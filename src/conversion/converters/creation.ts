@@ -249,7 +249,31 @@ function eye(ctx: ConversionContext, rows: Dim, columns: Dim, options: Options):
   return castTo(ctx, ctx.tensorValue(diagonal, "bool"), options.dtype ?? "float32");
 }
 
+/** int64 `[2, count]`: rows and columns of a triangle's elements, row after row. */
+function triangleIndices(
+  ctx: ConversionContext,
+  rows: number,
+  columns: number,
+  isInside: (right: number) => boolean,
+  dtype: ScalarType | null,
+): TensorValue {
+  const inside = Array.from(
+    { length: rows * columns },
+    (_, i) => [Math.floor(i / columns), i % columns] as const,
+  ).filter(([row, column]) => isInside(column - row));
+  const indices = [...inside.map(([row]) => row), ...inside.map(([, column]) => column)];
+  return ctx.constantTensor(Tensor.of(dtype ?? "int64", [2, inside.length], indices));
+}
+
 export const matrices = [
+  converter(
+    `aten::tril_indices(int row, int col, int offset=0, *, ${OPTIONS}) -> Tensor`,
+    (ctx, { row, col, offset, dtype }) => triangleIndices(ctx, row, col, (right) => right <= offset, dtype),
+  ),
+  converter(
+    `aten::triu_indices(int row, int col, int offset=0, *, ${OPTIONS}) -> Tensor`,
+    (ctx, { row, col, offset, dtype }) => triangleIndices(ctx, row, col, (right) => right >= offset, dtype),
+  ),
   converter("aten::tril(Tensor self, SymInt diagonal=0) -> Tensor", (ctx, { self, diagonal }) =>
     triangle(ctx, self, diagonal, true),
   ),

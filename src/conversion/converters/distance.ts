@@ -69,7 +69,7 @@ export const cdist = [
 ];
 
 /** The upper triangle of the distances between the rows, without the diagonal, row after row. */
-export const pdist = converter("aten::pdist(Tensor self, float p=2.) -> Tensor", (ctx, { self, p }) => {
+function pairDistances(ctx: ConversionContext, self: TensorValue, p: number): TensorValue {
   const [rows] = self.dims;
   if (typeof rows !== "number") {
     return ctx.unsupported("the number of rows must be known at build time", "Give that dim a fixed size.");
@@ -85,4 +85,11 @@ export const pdist = converter("aten::pdist(Tensor self, float p=2.) -> Tensor",
     return ctx.network.addGather(self.tensor, indices, 0);
   };
   return like(ctx, self, norm(ctx, ctx.network.addElementWise(side(0), side(1), "kSUB"), p));
-});
+}
+
+export const pdists = [
+  converter("aten::pdist(Tensor self, float p=2.) -> Tensor", (ctx, { self, p }) => pairDistances(ctx, self, p)),
+  converter("aten::_pdist_forward(Tensor self, float p=2.) -> Tensor", (ctx, { self, p }) =>
+    pairDistances(ctx, self, p),
+  ),
+];

@@ -1,0 +1,3 @@
+import { testCases } from "./harness.js";
+
+testCases("losses", "linear-algebra", "statistics", "special");
