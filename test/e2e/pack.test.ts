@@ -34,7 +34,7 @@ for (const made of [packed, project, cache]) mkdirSync(made);
 function run(cwd: string, program: string, ...args: string[]) {
   // A cache of its own, so that the addon of this very package is compiled and nobody's is replaced.
   const env = { ...process.env, NODE_OPTIONS: "", GITHUB_ACTIONS: "", TRTORCH_CACHE: cache };
-  const { status, stdout, stderr } = spawnSync(program, args, { cwd, env, encoding: "utf8", timeout: 300_000 });
+  const { status, stdout, stderr } = spawnSync(program, args, { cwd, env, encoding: "utf8" });
   return { code: status, stdout, stderr };
 }
 
@@ -66,7 +66,7 @@ t.test("the packed package, installed in another folder", { skip: obstacle() }, 
   const quiet = ["--ignore-scripts", "--no-audit", "--no-fund"];
   const install = run(project, "npm", "install", ...quiet, ...offline, join(packed, tarball));
   const unreachable = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ERR_SOCKET_TIMEOUT/;
-  if (install.code === null || unreachable.test(install.stderr)) {
+  if (unreachable.test(install.stderr)) {
     t.pass("npm install", { skip: "the package registry is out of reach" });
     return;
   }
