@@ -19,6 +19,7 @@ import { type Capabilities, ConversionContext } from "./context.js";
 import { convertIf, convertLoop } from "./control-flow.js";
 import { refusalOf } from "./refusals.js";
 import type { Registry } from "./registry.js";
+import { refuseSizesOfValues } from "./value-sizes.js";
 import { type IValue, Scalar, TensorValue } from "./values.js";
 
 export interface ConvertOptions {
@@ -178,6 +179,10 @@ export class Interpreter {
         ctx.associateValueAndIValue(output, wrapResult(ctx, results[i], returns[i]?.type ?? output.type));
       });
     }
+    refuseSizesOfValues(
+      ctx,
+      node.outputs.map((output) => ctx.valueOf(output)),
+    );
     // A write that lowering left in place is to a value nobody else sees: the input now stands for the result.
     if (
       node.schema?.arguments[0]?.alias?.isWrite === true &&

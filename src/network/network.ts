@@ -530,9 +530,26 @@ export class Network {
         this.#enterBranch(conditional, start, boundary);
         return result;
       },
-      addOutput: (thenOutput, elseOutput) =>
-        this.#one("kCONDITIONAL_OUTPUT", [thenOutput, elseOutput], { conditional }),
+      addOutput: (thenOutput, elseOutput) => this.#conditionalOutput(conditional, thenOutput, elseOutput),
     };
+  }
+
+  /** Where the branches' sizes differ, only running tells: a symbol of its own. */
+  #conditionalOutput(conditional: number, thenOutput: ITensor, elseOutput: ITensor): ITensor {
+    const inputs = [thenOutput, elseOutput];
+    const [inferred] = inferOutputs("kCONDITIONAL_OUTPUT", inputs, { conditional }) as [OutputInfo];
+    const dims = [...inferred.dims];
+    const [tensor] = this.#add("kCONDITIONAL_OUTPUT", inputs, { conditional }, () => [{ ...inferred, dims }]) as [
+      ITensor,
+    ];
+    for (const [axis, dim] of thenOutput.dims.entries()) {
+      const other = elseOutput.dims[axis] as Dim;
+      if (sameDim(dim, other)) continue;
+      const [a, b] = [bounds(dim), bounds(other)];
+      const range = { min: Math.min(a.min, b.min), max: Math.max(a.max, b.max) };
+      dims[axis] = this.newSymbol("branch", range, { tensor, axis });
+    }
+    return tensor;
   }
 
   /**

@@ -23,7 +23,7 @@ import {
 } from "./enums.js";
 import type { ITensor, LayerAttributes, LayerType, Weights } from "./layers.js";
 import type { Network } from "./network.js";
-import { type Assignment, type Dim, evaluate, SymInt, type SymScalar, toDims } from "./symbolic.js";
+import { type Assignment, type Dim, evaluate, SymInt, symbolsOf, toDims } from "./symbolic.js";
 
 /**
  * A network as the native addon reads it: plain data, with TensorRT's own integers for enumerations, tensors by number
@@ -220,19 +220,11 @@ function valueRanges(network: Network): Map<ITensor, ProgramRange> {
     network.inputs.filter(({ type, dims }) => (type === "kINT64" || type === "kINT32") && dims.length === 0),
   );
   if (candidates.size === 0) return ranges;
-  const visit = (value: SymScalar): void => {
-    if (typeof value !== "object") return;
-    if (!(value instanceof SymInt)) {
-      value.args.forEach(visit);
-      return;
-    }
-    for (const atom of value.terms.flatMap((term) => term.atoms)) {
-      if (atom.kind === "operation") atom.args.forEach(visit);
-      else if (atom.source.axis === undefined && candidates.has(atom.source.tensor)) {
-        ranges.set(atom.source.tensor as ITensor, { min: [atom.min], opt: [atom.opt], max: [atom.max] });
-      }
-    }
-  };
-  for (const layer of network.layers) for (const output of layer.outputs) output.dims.forEach(visit);
+  for (const { source, min, opt, max } of network.layers.flatMap(({ outputs }) =>
+    outputs.flatMap(({ dims }) => dims.flatMap((dim) => [...symbolsOf(dim)])),
+  )) {
+    if (source.axis !== undefined || !candidates.has(source.tensor)) continue;
+    ranges.set(source.tensor as ITensor, { min: [min], opt: [opt], max: [max] });
+  }
   return ranges;
 }

@@ -342,6 +342,16 @@ function operation(kind: IntOperation, args: readonly SymScalar[], low: number, 
   });
 }
 
+/** The symbols that a value is computed from. */
+export function* symbolsOf(value: SymScalar): Generator<SymbolAtom> {
+  if (typeof value !== "object") return;
+  const atoms = value instanceof SymInt ? value.terms.flatMap((term) => term.atoms) : [];
+  yield* atoms.filter((atom) => atom.kind === "symbol");
+  const args =
+    value instanceof SymInt ? atoms.flatMap((atom) => (atom.kind === "symbol" ? [] : atom.args)) : value.args;
+  for (const arg of args) yield* symbolsOf(arg);
+}
+
 export function bounds(value: Dim): { min: number; max: number } {
   return typeof value === "number" ? { min: value, max: value } : value;
 }

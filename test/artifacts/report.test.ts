@@ -1,11 +1,10 @@
 import t from "tap";
 import { makeReport, operatorsInTorch, renderMarkdown } from "../../src/artifacts/report.js";
-import { defaultRegistry } from "../../src/conversion/default-registry.js";
-import { convertFixture } from "../partition/harness.js";
+import { convertFixture, registryWithGaps } from "../partition/harness.js";
 
 t.test("the report shows each segment, and why each operator of Torch is there", async (t) => {
   const converted = await convertFixture("partition/unknown.ts", "partition/unknown.npz");
-  const report = makeReport({ ...converted, model: "unknown", method: "forward", registry: defaultRegistry() });
+  const report = makeReport({ ...converted, model: "unknown", method: "forward", registry: registryWithGaps() });
   t.equal(report.supported, true);
   t.match(report.segments, [
     { runs: "TensorRT", inputs: [{ name: "input_0", type: "kFLOAT", dims: ["3", "4"] }] },
@@ -37,7 +36,7 @@ t.test("operators of one reason share a row", async (t) => {
   const converted = await convertFixture("partition/modules.ts", "partition/modules.npz", {
     fallback: { torchExecutedModules: ["Block"] },
   });
-  const report = makeReport({ ...converted, model: "modules", method: "forward", registry: defaultRegistry() });
+  const report = makeReport({ ...converted, model: "modules", method: "forward", registry: registryWithGaps() });
   t.match(
     renderMarkdown(report),
     /\| 1 \| Torch \| `aten::linear`, `aten::relu`, `aten::add.Tensor` \| torch_executed_modules names Block \|/,

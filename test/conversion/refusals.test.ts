@@ -34,9 +34,28 @@ t.test("operators left out on purpose say why, and what to do", (t) => {
 });
 
 t.test("others are named with the schema that a converter would have", (t) => {
-  t.match(refusal("%r : Tensor = aten::digamma(%x)"), {
-    message: /no converter for aten::digamma\n/,
-    hint: /converter\("aten::digamma\(Tensor self\) -> Tensor"/,
+  t.match(refusal("%r : Tensor = aten::special_bessel_j0(%x)"), {
+    message: /no converter for aten::special_bessel_j0\n/,
+    hint: /converter\("aten::special_bessel_j0\(Tensor self\) -> Tensor"/,
+  });
+  t.end();
+});
+
+t.test("sizes that come from an input's values, but for a single integer's", (t) => {
+  const sized = (value: string) =>
+    [
+      "%dtype : int = prim::Constant[value=4]()",
+      value,
+      "%int : Tensor = aten::to(%max, %dtype, %none, %none, %none)",
+      "%n : Scalar = aten::item(%int)",
+      "%r : Tensor = aten::arange(%n, %none, %none, %none, %none)",
+    ].join("\n  ");
+  const largest = sized("%max : Tensor = aten::max(%x)");
+  t.equal(refusal(largest), undefined, "nothing to the CPU reference");
+  t.match(refusal(largest, "tensorrt-rtx"), {
+    code: "unsupported",
+    message: /^aten::arange: a size of its result depends on the values of the input "x"$/,
+    hint: /single integer/,
   });
   t.end();
 });

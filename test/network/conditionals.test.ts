@@ -6,7 +6,7 @@ import { Tensor } from "../../src/ir/tensor.js";
 import { settleConditionals } from "../../src/network/conditionals.js";
 import type { ITensor } from "../../src/network/layers.js";
 import { Network } from "../../src/network/network.js";
-import { type Dim, mul } from "../../src/network/symbolic.js";
+import { type Dim, mul, sub } from "../../src/network/symbolic.js";
 import { makeWeights } from "../../src/network/weights.js";
 
 await setup({ flavours: ["rtx"] });
@@ -118,4 +118,16 @@ t.test("TensorRT-RTX builds a conditional beside what is moved into computed dim
   t.ok(types(network).includes("kCONDITION"));
   t.equal(network.outputs[1]?.name, "flat");
   t.ok((await buildEngine(network, { flavour: "rtx", targets: ["sm_89"] })).engine.length > 1000);
+});
+
+t.test("branches of different sizes: the result's is known at run time, within the bounds of both", async (t) => {
+  const [network, , y] = branching(
+    (network) => network.addConstant(makeWeights("kFLOAT", [2, 1], [7, 8])),
+    (network, x) => network.addConcatenation([x, x], 1),
+  );
+  t.match(y.dims, [2, { min: 1, max: 12 }]);
+  const last = network.addSlice(y, [0, sub(y.dims[1] as Dim, 1)], [2, 1], [1, 1]);
+  network.markOutput(last, "last");
+  t.strictSame(await run(network, [1, -2, 3, -4], false), [[7, 8]]);
+  t.strictSame(await run(network, [1, -2, 3, -4], true), [[-2, -4]]);
 });

@@ -20,6 +20,13 @@ export interface Options {
   readonly dims?: readonly (readonly (number | DimRange)[])[];
 }
 
+/** The built-in converters but for those of the fixtures' operators that are to stay with Torch. */
+export function registryWithGaps(): Registry {
+  const registry = defaultRegistry();
+  for (const name of ["aten::lgamma", "aten::digamma", "aten::quantile.scalar"]) registry.unregister(name);
+  return registry;
+}
+
 export const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
 
 /** Converts a model of the fixtures for the inputs that are recorded beside it. */
@@ -36,7 +43,7 @@ export async function convertFixture(
   return convertWithFallback(loadModel(fixture(file)), {
     method: "forward",
     inputs,
-    registry: options.registry ?? defaultRegistry(),
+    registry: options.registry ?? registryWithGaps(),
     capabilities: { backend: "tensorrt-rtx", version: [1, 0] },
     fallback:
       fallback === false ? false : { minBlockSize: 1, torchExecutedOps: [], torchExecutedModules: [], ...fallback },

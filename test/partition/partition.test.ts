@@ -1,5 +1,4 @@
 import t from "tap";
-import { defaultRegistry } from "../../src/conversion/default-registry.js";
 import { converter } from "../../src/conversion/registry.js";
 import { lower } from "../../src/lowering/pipeline.js";
 import { unmatched } from "../../src/partition/forced.js";
@@ -8,9 +7,15 @@ import type { ConvertedModel, PartitionedModel } from "../../src/worker/convert-
 import { compareChainWithGolden } from "../../src/worker/golden-chain.js";
 import { loadModel } from "../../src/worker/model.js";
 import { runInTorch, skip, type TorchJob } from "../artifacts/torch.js";
-import { convertFixture, describeSegments, fixture, type Options, reasons, writeForTorch } from "./harness.js";
-
-// PyTorch takes its time to compile the stub, once.
+import {
+  convertFixture,
+  describeSegments,
+  fixture,
+  type Options,
+  reasons,
+  registryWithGaps,
+  writeForTorch,
+} from "./harness.js";
 
 const model = (name: string, options: Options = {}): Promise<ConvertedModel | PartitionedModel> =>
   convertFixture(`partition/${name}.ts`, `partition/${name}.npz`, options);
@@ -61,7 +66,7 @@ t.test("what depends on a shape that nobody knows stays with Torch, and says why
     (ctx, { self, dim }) => ctx.network.addReduce(self.tensor, "kAVG", [dim ?? 0], true),
   );
   const told = await model("unknown", {
-    registry: defaultRegistry().register(quantile),
+    registry: registryWithGaps().register(quantile),
     fallback: { torchExecutedOps: ["aten::quantile"] },
   });
   t.strictSame(
@@ -165,7 +170,7 @@ t.test("the segments of a model give its numbers one after the other on the CPU 
     ["partition/modules.ts", "partition/modules.npz", { torchExecutedModules: ["block"] }],
   ] as const;
   for (const [file, io, fallback] of cases) {
-    const registry = defaultRegistry();
+    const registry = registryWithGaps();
     const converted = await convertFixture(file, io, { fallback, registry });
     if (!("partition" in converted)) throw new Error(`${file} has no Torch part`);
     const networks = engineSegments(converted.partition).map(({ conversion }) => conversion.network);
@@ -181,7 +186,7 @@ t.test("the segments of a model give its numbers one after the other on the CPU 
   const lacking = await model("tuple_outputs");
   if (!("partition" in lacking)) throw new Error("no Torch part");
   const networks = engineSegments(lacking.partition).map(({ conversion }) => conversion.network);
-  const options = { registry: defaultRegistry(), capabilities: { backend: "tensorrt-rtx", version: [1, 0] } as const };
+  const options = { registry: registryWithGaps(), capabilities: { backend: "tensorrt-rtx", version: [1, 0] } as const };
   const io = fixture("partition/tuple_outputs.npz");
   t.equal(await compareChainWithGolden(lacking.partition, networks, options, io, { rtol: 1, atol: 0 }), null);
 });

@@ -125,7 +125,7 @@ function whatToDo(
   if (flavour !== "rtx") return undefined;
   if (options.refit || options.stripPlan) return "With refit or strip_plan, TensorRT-RTX needs a GPU while it builds.";
   if (message.includes("Myelin") && layers.some(({ type }) => type === "kCONDITION" || type === "kTRIP_LIMIT"))
-    return "TensorRT-RTX's builder fails on some conditionals and loops beside sizes that are ranges: fix the sizes in inputs:, leave the branch to Torch (fallback:), or build with backend: tensorrt.";
+    return "TensorRT-RTX's builder fails on some conditionals and loops: fix sizes that are ranges in inputs:, leave the branch or loop to Torch (fallback:), or build with backend: tensorrt.";
   return undefined;
 }
 

@@ -103,7 +103,9 @@ function prelu(ctx: ConversionContext, x: ITensor, weight: TensorValue): ITensor
 /** scale * (x > 0 ? x : alpha * (e^(inputScale * x) - 1)). */
 function elu(ctx: ConversionContext, x: ITensor, alpha: number, scale: number, inputScale: number): ITensor {
   const { network } = ctx;
-  if (scale === 1 && inputScale === 1) return network.addActivation(x, "kELU", alpha);
+  // TensorRT-RTX's builder fails on the layer in networks with loops.
+  const asLayer = scale === 1 && inputScale === 1 && ctx.capabilities.backend !== "tensorrt-rtx";
+  if (asLayer) return network.addActivation(x, "kELU", alpha);
   const times = (tensor: ITensor, factor: number): ITensor =>
     factor === 1 ? tensor : network.addElementWise(tensor, constantLike(ctx, tensor, factor), "kPROD");
   const positive = network.addElementWise(x, constantLike(ctx, x, 0), "kGREATER");
