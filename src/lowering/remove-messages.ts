@@ -4,24 +4,24 @@ import type { LoweringReport } from "./report.js";
 
 const MESSAGES: ReadonlySet<string> = new Set(["aten::warn", "prim::Print"]);
 
-/** Entering a context and leaving it, without gradients or a profiler to tell. */
-const SCOPES: ReadonlySet<string> = new Set([
+/** Contexts of PyTorch itself, which switch gradients or tell a profiler. A user's own are calls of their methods. */
+const CONTEXTS: ReadonlySet<string> = new Set([
   "prim::Enter",
   "prim::Exit",
   "profiler::_record_function_enter",
   "profiler::_record_function_enter_new",
   "profiler::_record_function_exit",
-  "aten::_set_grad_enabled",
+  "aten::set_grad_enabled",
 ]);
 
-/** Removes what talks to the person at the terminal, and contexts such as `torch.no_grad()`. */
+/** Removes what talks to the person at the terminal, and PyTorch's contexts, such as `torch.no_grad()`. */
 export function removeMessages(graph: Graph, report: LoweringReport): boolean {
   let changed = false;
   for (const node of allNodes(graph.block)) {
     if (MESSAGES.has(node.kind)) {
       const text = node.inputs[0] === undefined ? undefined : constantOf(node.inputs[0]);
       report.record("remove-messages", node.kind, node, typeof text === "string" ? text : undefined);
-    } else if (SCOPES.has(node.kind)) {
+    } else if (CONTEXTS.has(node.kind)) {
       report.record("remove-messages", node.kind, node);
     } else continue;
     if (node.outputs.some((output) => output.hasUses)) {

@@ -102,13 +102,13 @@ class FunctionImporter extends ExpressionImporter {
       case "With": {
         const contexts = statement.items.map(({ context, target }) => {
           const object = this.value(this.expression(context));
-          const entered = this.insert("prim::Enter", [object], [this.enterType(object)]).output();
+          const entered = this.enterContext(object);
           if (target !== undefined) this.assign(target, entered);
           return object;
         });
         this.block(statement.body);
         this.at = statement.at;
-        for (const object of contexts.reverse()) this.insert("prim::Exit", [object], []);
+        for (const object of contexts.reverse()) this.exitContext(object);
         return undefined;
       }
       case "Raise": {
@@ -157,10 +157,32 @@ class FunctionImporter extends ExpressionImporter {
     }
   }
 
-  protected enterType(object: Value): Type {
-    const method =
-      object.type.kind === "ClassType" ? this.unit.findClass(object.type.name)?.methods.get("__enter__") : undefined;
-    return method === undefined ? NoneType : (this.unit.signature(method).returns[0]?.type ?? NoneType);
+  /**
+   * A context's methods are calls like all others, where PyTorch leaves them to `prim::Enter` and `prim::Exit`. Those
+   * remain for classes of C++ and for PyTorch's own, `no_grad` and the profiler's: an engine has no such modes.
+   */
+  protected enterContext(object: Value): Sugared {
+    const method = this.contextMethod(object, "__enter__");
+    if (method === undefined || isOfPyTorch(method)) {
+      const type = method === undefined ? undefined : this.unit.signature(method).returns[0]?.type;
+      return this.insert("prim::Enter", [object], [type ?? NoneType]).output();
+    }
+    return this.invoke(this.valueAttribute(object, "__enter__"), [], new Map());
+  }
+
+  protected exitContext(object: Value): void {
+    const method = this.contextMethod(object, "__exit__");
+    if (method === undefined || isOfPyTorch(method)) {
+      this.insert("prim::Exit", [object], []);
+      return;
+    }
+    // An exception ends the whole method, so there is never one to tell of.
+    const none = this.constant(null, NoneType);
+    this.invoke(this.valueAttribute(object, "__exit__"), [none, none, none], new Map());
+  }
+
+  protected contextMethod({ type }: Value, name: string): FunctionInfo | undefined {
+    return type.kind === "ClassType" ? this.unit.findClass(type.name)?.methods.get(name) : undefined;
   }
 
   protected assignment({ targets, annotation, value, at }: Statement & { kind: "Assign" }): void {
@@ -366,4 +388,8 @@ class FunctionImporter extends ExpressionImporter {
       outer.variables.set(name, output);
     }
   }
+}
+
+function isOfPyTorch({ qualifiedName }: FunctionInfo): boolean {
+  return qualifiedName.startsWith("__torch__.torch.");
 }

@@ -3,7 +3,9 @@ import { constantOf } from "../../src/ir/graph.js";
 import { parseIR } from "../../src/ir/parser.js";
 import { printGraph } from "../../src/ir/printer.js";
 import { Tensor } from "../../src/ir/tensor.js";
-import { compile, operators } from "./compile.js";
+import { importFunction } from "../../src/torchscript/importer.js";
+import type { FunctionInfo } from "../../src/torchscript/unit.js";
+import { compile, operators, unitOf } from "./compile.js";
 
 /** The printed graph below its inputs; read back once, so that values are numbered without gaps. */
 const lines = (text: string, name?: string, options?: Parameters<typeof compile>[2]): string[] =>
@@ -286,6 +288,40 @@ t.test("Python's own forms", async (t) => {
     operators(compile(f('if a:\n  y = x\nelse:\n  raise ValueError("no")\nreturn y', "x: Tensor, a: bool"))),
     ["prim::If", "prim::RaiseException", "prim::Uninitialized"],
   );
+});
+
+t.test("entering a context of the user's and leaving it are calls of its methods; PyTorch's own stay", async (t) => {
+  const context = `class Scaled:
+  x : Tensor
+  def __enter__(self: __torch__.Scaled) -> Tensor:
+    return self.x
+  def __exit__(self: __torch__.Scaled, a: Any, b: Any, c: Any) -> NoneType:
+    self.x = torch.mul(self.x, 10)
+    return None
+`;
+  const graph = compile(`${context}${f("with c as y, c:\n  z = torch.relu(y)\nreturn z", "c: __torch__.Scaled")}`);
+  const calls = [...graph.nodes()].filter((node) => node.kind === "prim::CallMethod");
+  t.strictSame(
+    calls.map((node) => node.string("name")),
+    ["__enter__", "__enter__", "__exit__", "__exit__"],
+  );
+  t.equal(calls[3]?.inputs.length, 4, "no exception to tell of");
+  const body = "with n:\n  y = torch.relu(x)\nreturn y";
+  const noGrad = "__torch__.torch.autograd.grad_mode.no_grad";
+  const unit = unitOf({
+    "__torch__.py": f(body, `x: Tensor, n: ${noGrad}`),
+    "__torch__/torch/autograd/grad_mode.py": `class no_grad:
+  def __enter__(self: ${noGrad}) -> NoneType:
+    torch.set_grad_enabled(False)
+    return None
+`,
+  });
+  const info = unit.find("__torch__.f") as FunctionInfo;
+  t.strictSame(operators(importFunction(unit, info, (source, offset) => source.location(offset))), [
+    "prim::Enter",
+    "aten::relu",
+    "prim::Exit",
+  ]);
 });
 
 t.test("archives of old versions mean what the operators meant then", async (t) => {
