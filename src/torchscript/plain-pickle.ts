@@ -94,11 +94,15 @@ export function readPlainPickle(bytes: Uint8Array): Plain | undefined {
           stack.push(memo[buffer.readUInt32LE(at)] as Plain);
           at += 4;
           break;
-        case 0x63: // GLOBAL: build_intlist, whose call gives its argument
-          at = buffer.indexOf(10, buffer.indexOf(10, at) + 1) + 1;
-          if (at <= 0) return undefined;
+        case 0x63: {
+          // GLOBAL: build_intlist, whose call gives its argument
+          const module = buffer.indexOf(10, at);
+          const name = buffer.indexOf(10, module + 1);
+          if (module < 0 || name < 0) return undefined;
+          at = name + 1;
           stack.push(null);
           break;
+        }
         case 0x52: {
           // REDUCE
           const args = stack.pop() as readonly Plain[];

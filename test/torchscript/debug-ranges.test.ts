@@ -70,4 +70,5 @@ t.test("pickles of plain values, as PyTorch and Python write them", async (t) =>
   t.equal(read("\x80\x02X\xff\xff\x00\x00a."), undefined);
   t.equal(read("\x80\x02}."), undefined);
   t.equal(read("\x80\x02K"), undefined);
+  t.equal(read("X\x01\x00\x00\x00\ncN"), undefined, "a name that ends nowhere");
 });
