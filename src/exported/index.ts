@@ -45,7 +45,7 @@ export function exportedProgram(archive: Archive, options: ExportedOptions = {})
   }
   const source = readPackage(archive, options.model);
   const program = guarded(source, () => describe(source, options));
-  const typeName = programClass(source);
+  const typeName = guarded(source, () => programClass(source));
   let built: Built | undefined;
   const build = (): Built => {
     built ??= guarded(source, () => buildGraph(source, program));

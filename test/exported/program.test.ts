@@ -175,6 +175,14 @@ t.test("graphs that PyTorch does not write", async (t) => {
     edited((text) => text.replace('"tensor_values"', '"tensor_value"')),
     /^archive: the program in the archive is not what torch.export writes/,
   );
+  t.match(
+    edited((text) => text.replace(/"nn_module_stack": "[^"]*"/, '"nn_module_stack": true')),
+    /^archive: the program in the archive is not what torch.export writes/,
+  );
+  t.match(
+    edited((text) => text.replace('"nodes": [', '"nodes": [null, ')),
+    /^archive: the program in the archive is not what torch.export writes/,
+  );
 });
 
 t.test("any bytes give a program or a TrtorchError", async () => {
