@@ -1,4 +1,4 @@
-import { type Constant, Device } from "../ir/constant.js";
+import { type Constant, constantKey, Device } from "../ir/constant.js";
 import { type Block, Graph, type Node, type SourceRange, type Value } from "../ir/graph.js";
 import { findSchema, findSchemas } from "../ir/operators.js";
 import { isFloatingPoint, type ScalarType, scalarTypeCode } from "../ir/scalar-type.js";
@@ -47,20 +47,20 @@ export interface Frame {
   readonly autocast: ScalarType | undefined;
 }
 
-/** One `prim::Constant` for each number, string, ... of a block. */
+/** One `prim::Constant` for each number, string, ... of a block, by its `constantKey`. */
 export class ConstantPool {
-  readonly #known = new Map<string, Value>();
+  readonly #known = new Map<unknown, Value>();
   readonly #outer: ConstantPool | undefined;
 
   constructor(outer?: ConstantPool) {
     this.#outer = outer;
   }
 
-  get(key: string): Value | undefined {
+  get(key: unknown): Value | undefined {
     return this.#known.get(key) ?? this.#outer?.get(key);
   }
 
-  set(key: string, value: Value): void {
+  set(key: unknown, value: Value): void {
     this.#known.set(key, value);
   }
 }
@@ -173,12 +173,11 @@ export class GraphImporter {
   }
 
   constant(frame: Frame, value: Constant, type: Type): Value {
-    const key =
-      value === null || typeof value !== "object" ? `${type.kind} ${Object.is(value, -0) ? "-0" : String(value)}` : "";
-    const known = key === "" ? undefined : frame.constants.get(key);
+    const key = constantKey(value, type);
+    const known = frame.constants.get(key);
     if (known !== undefined) return known;
     const made = frame.block.appendNode(this.graph.createConstant(value, type)).output();
-    if (key !== "") frame.constants.set(key, made);
+    frame.constants.set(key, made);
     return made;
   }
 

@@ -1,6 +1,6 @@
+import { typeOfConstant } from "../ir/constant.js";
 import type { Graph, Value } from "../ir/graph.js";
 import type { Type } from "../ir/type.js";
-import { typeOfConstant } from "./freeze.js";
 
 /**
  * Makes constants of the inputs that no engine takes, where the method's signature has a value for them: `num_updates:

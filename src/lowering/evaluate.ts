@@ -1,7 +1,7 @@
 import { type Constant, Device, EnumValue, ObjectValue, TupleValue } from "../ir/constant.js";
 import type { Node, Value } from "../ir/graph.js";
 import { scalarTypeCode } from "../ir/scalar-type.js";
-import { Tensor } from "../ir/tensor.js";
+import { Tensor, toInt64 } from "../ir/tensor.js";
 import { printType, type Type } from "../ir/type.js";
 
 /**
@@ -161,8 +161,14 @@ function extreme(pick: (a: number, b: number) => number): Rule {
   };
 }
 
-/** Python's slice over a list or a string. */
-export function sliceIndices(length: number, start: number | null, end: number | null, step: number): number[] {
+/** Python's slice over a list or a string; undefined for a step of 0, which raises. */
+export function sliceIndices(
+  length: number,
+  start: number | null,
+  end: number | null,
+  step: number,
+): number[] | undefined {
+  if (step === 0) return undefined;
   const clamp = (index: number | null, otherwise: number): number => {
     if (index === null) return otherwise;
     return Math.min(Math.max(index < 0 ? index + length : index, step < 0 ? -1 : 0), step < 0 ? length - 1 : length);
@@ -225,14 +231,11 @@ const getItem: Rule = ([container, key]) => {
 
 const slice: Rule = ([container, start = null, end = null, step = 1]) => {
   const isIndex = (value: Constant): value is number | null => value === null || typeof value === "number";
-  if (!isIndex(start) || !isIndex(end) || typeof step !== "number" || step === 0) return undefined;
-  if (Array.isArray(container)) {
-    return sliceIndices(container.length, start, end, step).map((i) => container[i] as Constant);
-  }
-  if (typeof container !== "string") return undefined;
-  return sliceIndices(container.length, start, end, step)
-    .map((i) => container[i])
-    .join("");
+  if (!isIndex(start) || !isIndex(end) || typeof step !== "number") return undefined;
+  if (!Array.isArray(container) && typeof container !== "string") return undefined;
+  const indices = sliceIndices(container.length, start, end, step);
+  if (typeof container === "string") return indices?.map((i) => container[i]).join("");
+  return indices?.map((i) => container[i] as Constant);
 };
 
 function text(compute: (self: string, ...rest: string[]) => Constant | undefined): Rule {
@@ -242,6 +245,26 @@ function text(compute: (self: string, ...rest: string[]) => Constant | undefined
 
 function property(read: (tensor: Tensor) => Constant | undefined): Rule {
   return ([tensor]) => (tensor instanceof Tensor ? read(tensor) : undefined);
+}
+
+/** An int64 as a number; undefined where a double does not hold it exactly. */
+function fromInt64(value: bigint): number | undefined {
+  const wrapped = BigInt.asIntN(64, value);
+  return toInt64(Number(wrapped)) === wrapped ? Number(wrapped) : undefined;
+}
+
+/** Of ints bit by bit, of bools as what they say. */
+function bits(compute: (a: bigint, b: bigint) => bigint): Rule {
+  return ([a, b]) => {
+    if (!isNumber(a) || !isNumber(b)) return undefined;
+    const result = compute(toInt64(Number(a)), toInt64(Number(b)));
+    return typeof a === "boolean" && typeof b === "boolean" ? result !== 0n : fromInt64(result);
+  };
+}
+
+/** C++ leaves open what shifting by less than 0 or by 64 and more gives. */
+function shift(compute: (a: bigint, b: bigint) => bigint): Rule {
+  return numeric((a, b = 0) => (b >= 0 && b < 64 ? fromInt64(compute(toInt64(a), toInt64(b))) : undefined));
 }
 
 const identity: Rule = ([value]) => value;
@@ -284,27 +307,12 @@ const RULES: Readonly<Record<string, Rule>> = {
     isNumber(value) ? Number(value) : typeof value === "string" ? finite(Number(value)) : undefined,
   "aten::Bool": numeric((a) => a !== 0),
   "aten::str": ([value], node) => (value === undefined ? undefined : pythonText(value, node.input().type)),
-  "aten::__and__": ([a, b]) =>
-    typeof a === "boolean" && typeof b === "boolean"
-      ? a && b
-      : isNumber(a) && isNumber(b)
-        ? Number(a) & Number(b)
-        : undefined,
-  "aten::__or__": ([a, b]) =>
-    typeof a === "boolean" && typeof b === "boolean"
-      ? a || b
-      : isNumber(a) && isNumber(b)
-        ? Number(a) | Number(b)
-        : undefined,
-  "aten::__xor__": ([a, b]) =>
-    typeof a === "boolean" && typeof b === "boolean"
-      ? a !== b
-      : isNumber(a) && isNumber(b)
-        ? Number(a) ^ Number(b)
-        : undefined,
+  "aten::__and__": bits((a, b) => a & b),
+  "aten::__or__": bits((a, b) => a | b),
+  "aten::__xor__": bits((a, b) => a ^ b),
   "aten::__not__": ([a]) => (typeof a === "boolean" ? !a : undefined),
-  "aten::__lshift__": numeric((a, b = 0) => a * 2 ** b),
-  "aten::__rshift__": numeric((a, b = 0) => Math.floor(a / 2 ** b)),
+  "aten::__lshift__": shift((a, b) => a << b),
+  "aten::__rshift__": shift((a, b) => a >> b),
   "aten::eq": ([a, b]) => (a === undefined || b === undefined ? undefined : equal(a, b)),
   "aten::ne": ([a, b]) => {
     const same = a === undefined || b === undefined ? undefined : equal(a, b);

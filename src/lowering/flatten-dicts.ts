@@ -1,6 +1,8 @@
+import { typeOfConstant } from "../ir/constant.js";
 import { allNodes, constantOf, type Graph, type Node, type Value } from "../ir/graph.js";
 import { ListType, TupleType, type Type } from "../ir/type.js";
-import { boolBefore, intBefore, replaceNode } from "./blocks.js";
+import { boolBefore, constantBefore, intBefore, replaceNode } from "./blocks.js";
+import { isWritten } from "./fold-constants.js";
 import { type ContainerRules, followContainers } from "./local-containers.js";
 
 /** Takes dicts apart that the graph makes itself and whose keys are constants. They keep the order of insertion. */
@@ -120,9 +122,9 @@ const DICTS: ContainerRules<Dict> = {
       case "aten::Delete":
         return key !== undefined && entries.delete(key) ? [] : undefined;
       case "aten::update": {
-        const other = node.inputs[1] && DICTS.start(node.inputs[1].node);
+        const other = node.inputs[1] && entriesOf(node.inputs[1], node);
         if (other === undefined) return undefined;
-        for (const [name, entry] of other.entries) entries.set(name, entry);
+        for (const [name, entry] of other) entries.set(name, { ...entry, key: entries.get(name)?.key ?? entry.key });
         return [];
       }
       case "aten::clear":
@@ -133,3 +135,18 @@ const DICTS: ContainerRules<Dict> = {
     }
   },
 };
+
+/** The entries of a dict that nothing writes to. */
+function entriesOf(value: Value, before: Node): Dict["entries"] | undefined {
+  const { type } = value;
+  const constant = constantOf(value);
+  if (constant instanceof Map && type.kind === "DictType") {
+    const entries: Dict["entries"] = new Map();
+    for (const [key, item] of constant) {
+      const made = constantBefore(before, item, typeOfConstant(item, type.value));
+      entries.set(key, { key: constantBefore(before, key, type.key), value: made });
+    }
+    return entries;
+  }
+  return isWritten(value) ? undefined : DICTS.start(value.node)?.entries;
+}

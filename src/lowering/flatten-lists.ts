@@ -1,10 +1,9 @@
-import type { Constant } from "../ir/constant.js";
+import { type Constant, typeOfConstant } from "../ir/constant.js";
 import { allNodes, constantOf, type Graph, type Node, type Value } from "../ir/graph.js";
 import type { Type } from "../ir/type.js";
 import { boolBefore, constantBefore, intBefore, replaceNode } from "./blocks.js";
-import { writtenInputs } from "./effects.js";
 import { sliceIndices } from "./evaluate.js";
-import { typeOfConstant } from "./freeze.js";
+import { isWritten } from "./fold-constants.js";
 import { type ContainerRules, followContainers } from "./local-containers.js";
 
 /**
@@ -29,10 +28,10 @@ function unpackConstant(node: Node): boolean {
     return true;
   }
   if (node.kind !== "prim::Constant") return false;
-  const { type, uses } = node.output();
+  const { type } = node.output();
   const value = node.attributes.get("value");
   if (type.kind !== "ListType" || !Array.isArray(value)) return false;
-  if (![...uses].some(({ user, offset }) => writtenInputs(user).includes(offset))) return false;
+  if (!isWritten(node.output())) return false;
   const items = value.map((item: Constant) => constantBefore(node, item, typeOfConstant(item, type.element)));
   const list = node.graph.createNode("prim::ListConstruct", items, [type]).insertBefore(node);
   replaceNode(node, [list.output()]);
@@ -90,7 +89,7 @@ const LISTS: ContainerRules<List> = {
         const [start = null, end = null, step] = bounds;
         if (bounds.includes(undefined) || typeof (step ?? 1) !== "number") return undefined;
         const indices = sliceIndices(items.length, start as number | null, end as number | null, (step ?? 1) as number);
-        return whole(indices.map((i) => items[i] as Value));
+        return indices && whole(indices.map((i) => items[i] as Value));
       }
       case "aten::list":
       case "aten::copy":
@@ -157,7 +156,5 @@ function elementsOf(value: Value, before: Node): readonly Value[] | undefined {
   if (Array.isArray(constant) && type.kind === "ListType") {
     return constant.map((item) => constantBefore(before, item, typeOfConstant(item, type.element)));
   }
-  if (value.node.kind !== "prim::ListConstruct") return undefined;
-  const isWritten = [...value.uses].some(({ user, offset }) => writtenInputs(user).includes(offset));
-  return isWritten ? undefined : value.node.inputs;
+  return value.node.kind !== "prim::ListConstruct" || isWritten(value) ? undefined : value.node.inputs;
 }

@@ -1,9 +1,7 @@
-import { TupleValue } from "../ir/constant.js";
+import { TupleValue, typeOfConstant } from "../ir/constant.js";
 import { allNodes, type Block, constantOf, type Graph, type Node, type Value } from "../ir/graph.js";
 import type { Type } from "../ir/type.js";
 import { constantBefore, replaceNode } from "./blocks.js";
-import { sliceIndices } from "./evaluate.js";
-import { typeOfConstant } from "./freeze.js";
 
 /**
  * Takes tuples apart: what is unpacked or indexed gets the elements, results of branches and loops that are tuples
@@ -38,8 +36,8 @@ function takeApart(node: Node): boolean {
     case "prim::TupleSlice": {
       const elements = elementsOf(node.input(), node);
       if (elements === undefined) return false;
-      const bounds = [node.attributes.get("beg") ?? 0, node.attributes.get("end") ?? elements.length] as number[];
-      const part = sliceIndices(elements.length, bounds[0] ?? 0, bounds[1] ?? 0, 1).map((i) => elements[i] as Value);
+      const [start, end] = ["beg", "end"].map((name) => node.attributes.get(name) as number | undefined);
+      const part = elements.slice(start, end);
       const type: Type = { kind: "TupleType", elements: part.map((value) => value.type) };
       replaceNode(node, [node.graph.createNode("prim::TupleConstruct", part, [type]).insertBefore(node).output()]);
       return true;

@@ -1,11 +1,9 @@
-import type { Constant } from "../ir/constant.js";
-import { TupleValue } from "../ir/constant.js";
-import { allNodes, type Graph, type Node, type Value } from "../ir/graph.js";
+import { type Constant, holdsTensor, TupleValue, typeOfConstant } from "../ir/constant.js";
+import { allNodes, type Graph, type Node, type Use, type Value } from "../ir/graph.js";
 import { BoolType, printType, type Type } from "../ir/type.js";
 import { constantBefore, constantsOf, replaceNode } from "./blocks.js";
 import { hasEffect, writtenInputs } from "./effects.js";
 import { evaluate, evaluateTypes } from "./evaluate.js";
-import { holdsTensor, typeOfConstant } from "./freeze.js";
 
 /**
  * Computes what depends on constants only: numbers, strings, lists, tuples and dicts, by the table in `evaluate`. Tensors
@@ -69,13 +67,12 @@ function readsMutable(node: Node, mutable: ReadonlySet<string>): boolean {
  */
 export function mutatedTypes(graph: Graph): Set<string> {
   const types = new Set<string>();
-  for (const node of allNodes(graph.block)) {
-    for (const i of writtenInputs(node)) {
-      const { type, node: maker } = node.input(i);
+  for (const user of allNodes(graph.block)) {
+    for (const offset of writtenInputs(user)) {
+      const { type, node: maker } = user.input(offset);
       const isContainer = type.kind === "ListType" || type.kind === "DictType";
-      if (isContainer && maker.kind !== "prim::ListConstruct" && maker.kind !== "prim::DictConstruct") {
-        types.add(printType(type));
-      }
+      if (!isContainer || maker.kind === "prim::ListConstruct" || maker.kind === "prim::DictConstruct") continue;
+      if (writesTo({ user, offset })) types.add(printType(type));
     }
   }
   return types;
@@ -84,7 +81,15 @@ export function mutatedTypes(graph: Graph): Set<string> {
 /** May the container be written to? */
 export function isMutable(value: Value, mutable: ReadonlySet<string>): boolean {
   if (value.type.kind !== "ListType" && value.type.kind !== "DictType") return false;
-  if (mutable.has(printType(value.type))) return true;
-  for (const { user, offset } of value.uses) if (writtenInputs(user).includes(offset)) return true;
-  return false;
+  return mutable.has(printType(value.type)) || isWritten(value);
+}
+
+/** Does something write to the value itself? */
+export function isWritten(value: Value): boolean {
+  return [...value.uses].some(writesTo);
+}
+
+/** Of `update` the schema says that it writes to both dicts, but it only reads the second. */
+export function writesTo({ user, offset }: Use): boolean {
+  return writtenInputs(user).includes(offset) && !(user.kind === "aten::update" && offset === 1);
 }

@@ -1,7 +1,7 @@
-import { type Constant, Device, EnumValue, ObjectValue, TupleValue } from "../ir/constant.js";
+import { type Constant, constantKey, holdsTensor, ObjectValue, TupleValue, typeOfConstant } from "../ir/constant.js";
 import { allNodes, type Block, type Graph, type Node, type Value } from "../ir/graph.js";
 import { Tensor } from "../ir/tensor.js";
-import { AnyType, BoolType, ClassType, DeviceObjType, NoneType, StringType, type Type } from "../ir/type.js";
+import { AnyType, ClassType, type Type } from "../ir/type.js";
 import type { LoweringReport } from "./report.js";
 
 /**
@@ -170,7 +170,7 @@ class Freezer {
 
   #constant(value: Constant, type: Type, name: string): Value {
     // Lists and dicts may be written to: each attribute's is one value, as in Python.
-    const key = typeof value === "object" && value !== null ? value : `${type.kind} ${String(value)}`;
+    const key = Array.isArray(value) ? value : constantKey(value, type);
     const known = this.#constants.get(key);
     if (known !== undefined) return known;
     const node = this.#construct(value, type, name) ?? this.#graph.createConstant(value, type);
@@ -212,30 +212,4 @@ class Freezer {
     value.replaceAllUsesWith(constant);
     value.node.destroy();
   }
-}
-
-/** A tensor, or a container with one somewhere in it. */
-export function holdsTensor(value: Constant): boolean {
-  if (value instanceof Tensor) return true;
-  if (value instanceof TupleValue) return value.elements.some(holdsTensor);
-  if (value instanceof Map) return [...value.values()].some(holdsTensor);
-  return Array.isArray(value) && value.some(holdsTensor);
-}
-
-/** The type of a constant that was declared as `declared`: an Optional that holds something is no Optional any more. */
-export function typeOfConstant(value: Constant, declared: Type): Type {
-  if (value === null) return NoneType;
-  const inner = declared.kind === "OptionalType" ? declared.element : declared;
-  if (value instanceof Tensor) return { kind: "TensorType", dtype: value.dtype, sizes: value.sizes };
-  if (inner.kind === "AnyType" || inner.kind === "UnionType") {
-    if (typeof value === "boolean") return BoolType;
-    if (typeof value === "string") return StringType;
-    if (value instanceof Device) return DeviceObjType;
-    if (value instanceof EnumValue) return { kind: "EnumType", name: value.typeName };
-    if (value instanceof ObjectValue) return ClassType(value.typeName);
-    if (value instanceof TupleValue) {
-      return { kind: "TupleType", elements: value.elements.map((element) => typeOfConstant(element, AnyType)) };
-    }
-  }
-  return inner;
 }

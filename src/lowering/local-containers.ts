@@ -1,8 +1,7 @@
 import { allNodes, type Block, type Graph, type Node, type Use, type Value } from "../ir/graph.js";
 import { printType } from "../ir/type.js";
 import { replaceNode } from "./blocks.js";
-import { writtenInputs } from "./effects.js";
-import { mutatedTypes } from "./fold-constants.js";
+import { mutatedTypes, writesTo } from "./fold-constants.js";
 
 /** How one kind of container (list, dict, object) is followed through the nodes that write to it and read it. */
 export interface ContainerRules<Contents> {
@@ -58,7 +57,7 @@ function follow<Contents>(
   const block = maker.owningBlock as Block;
   const events: Event[] = [];
   for (const use of container.uses) {
-    const isWrite = writtenInputs(use.user).includes(use.offset);
+    const isWrite = writesTo(use);
     // A write in a branch or loop happens or not, once or often.
     if (isWrite && use.user.owningBlock !== block) return false;
     events.push({ use, at: ancestorIn(use.user, block), isWrite });

@@ -1,6 +1,5 @@
-import { Device } from "../ir/constant.js";
-import { allNodes, type Graph, type Value } from "../ir/graph.js";
-import { Tensor } from "../ir/tensor.js";
+import { constantKey } from "../ir/constant.js";
+import { allNodes, constantOf, type Graph, type Value } from "../ir/graph.js";
 import { printType } from "../ir/type.js";
 import { isMutable, mutatedTypes } from "./fold-constants.js";
 
@@ -16,14 +15,10 @@ export function poolConstants(graph: Graph): boolean {
       node.destroy();
       continue;
     }
-    const value = node.attributes.get("value") ?? null;
+    const value = constantOf(output) ?? null;
     let key: unknown;
     if (node.attributes.has("name")) key = `name ${printType(output.type)} ${node.string("name")}`;
-    else if (value === null) key = "None";
-    else if (value instanceof Device) key = `Device ${value.name}`;
-    else if (value instanceof Tensor || (typeof value === "object" && !isPlain(value))) key = value;
-    else if (isMutable(output, mutable)) key = node;
-    else key = `${printType(output.type)} ${text(value)}`;
+    else key = isMutable(output, mutable) ? node : constantKey(value, output.type);
     const known = pool.get(key);
     if (known !== undefined) {
       output.replaceAllUsesWith(known);
@@ -35,13 +30,4 @@ export function poolConstants(graph: Graph): boolean {
   }
   anchor.destroy();
   return true;
-}
-
-function isPlain(value: unknown): boolean {
-  return Array.isArray(value) && value.every((item) => typeof item !== "object" || item === null || isPlain(item));
-}
-
-function text(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(text).join()}]`;
-  return typeof value === "string" ? JSON.stringify(value) : Object.is(value, -0) ? "-0" : String(value);
 }

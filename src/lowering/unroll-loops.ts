@@ -47,11 +47,11 @@ function unrollLoop(node: Node, budget: { nodes: number }): boolean {
 function countTrips(node: Node, body: Block): number | undefined {
   const limit = constantOf(node.input(0));
   const first = constantOf(node.input(1));
-  if (first === false || limit === 0) return 0;
+  if (first === false || (typeof limit === "number" && limit <= 0)) return 0;
   if (typeof limit !== "number" || first !== true) return undefined;
   const condition = body.returnNode.input(0);
   // A `for` loop goes on until the count is reached.
-  if (constantOf(condition) === true) return limit <= MAX_TRIPS ? Math.max(limit, 0) : undefined;
+  if (constantOf(condition) === true) return limit <= MAX_TRIPS ? limit : undefined;
   return simulate(node, body, limit);
 }
 

@@ -1,6 +1,6 @@
-import { type Constant, Device } from "../ir/constant.js";
+import { type Constant, constantKey } from "../ir/constant.js";
 import { type Block, Graph, type Node, type SourceRange, Value } from "../ir/graph.js";
-import { ListType, NoneType, printType, TensorType, type Type } from "../ir/type.js";
+import { ListType, NoneType, TensorType, type Type } from "../ir/type.js";
 import type { Source } from "./source.js";
 import { Frame, type Sugared } from "./sugared.js";
 import type { CompilationUnit, FunctionInfo } from "./unit.js";
@@ -11,7 +11,7 @@ export type FindRange = (source: Source, offset: number) => SourceRange;
 /** A block under construction with the constants that stand in it. */
 export interface Scope {
   readonly block: Block;
-  readonly constants: Map<string | Constant, Value>;
+  readonly constants: Map<unknown, Value>;
 }
 
 /** Makes the nodes of a function's graph where its code is being read: the lowest layer of the importer. */
@@ -74,20 +74,12 @@ export abstract class GraphBuilder {
 
   /** A `prim::Constant`; equal ones that can be seen from here are one. */
   protected constant(value: Constant, type: Type): Value {
-    const key =
-      value === null
-        ? "None"
-        : typeof value === "object"
-          ? value instanceof Device
-            ? `device ${value.name}`
-            : Array.isArray(value) && value.every((item) => typeof item !== "object")
-              ? `${printType(type)} ${value.map(String).join()}`
-              : value
-          : `${printType(type)} ${Object.is(value, -0) ? "-0" : String(value)}`;
-    return this.pooled(key, () => this.graph.createConstant(value, value === null ? NoneType : type));
+    return this.pooled(constantKey(value, type), () =>
+      this.graph.createConstant(value, value === null ? NoneType : type),
+    );
   }
 
-  protected pooled(key: string | Constant, create: () => Node): Value {
+  protected pooled(key: unknown, create: () => Node): Value {
     for (let i = this.#scopes.length - 1; i >= 0; i--) {
       const known = this.#scopes[i]?.constants.get(key);
       if (known !== undefined) return known;
@@ -101,7 +93,7 @@ export abstract class GraphBuilder {
   }
 
   protected enter(block: Block): Scope {
-    const scope = { block, constants: new Map<string | Constant, Value>() };
+    const scope = { block, constants: new Map<unknown, Value>() };
     this.#scopes.push(scope);
     return scope;
   }

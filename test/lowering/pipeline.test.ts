@@ -33,6 +33,24 @@ function program(root: ObjectValue, methods: Readonly<Record<string, string>>): 
 
 const weight = Tensor.of("float32", [2], [1, 2]);
 
+t.test("attributes that hold the same are one constant; 0.0 and -0.0 are not the same", async (t) => {
+  const attributes = { a: 0, b: -0, c: 0, one: ["x,y"], two: ["x", "y"], also: ["x,y"] };
+  const root = new ObjectValue("__torch__.Net", new Map(Object.entries(attributes)));
+  const read = (name: string): string =>
+    `  %${name} : ${name.length > 1 ? "str[]" : "float"} = prim::GetAttr[name="${name}"](%self)\n`;
+  const { graph } = lower(
+    program(root, {
+      "__torch__.Net.forward": `graph(%self : __torch__.Net):
+${Object.keys(attributes).map(read).join("")}  return (%a, %b, %c, %one, %two, %also)`,
+    }),
+    "forward",
+  );
+  const [a, b, c, one, two, also] = graph.outputs as Value[];
+  t.ok(a === c && a !== b);
+  t.ok(Object.is(constantOf(b as Value), -0));
+  t.ok(one === also && one !== two);
+});
+
 t.test("calls are inlined with where they come from", async (t) => {
   const inner = new ObjectValue("__torch__.net.___torch_mangle_1.Block", new Map([["weight", weight]]));
   const root = new ObjectValue("__torch__.net.Net", new Map([["block", inner]]));

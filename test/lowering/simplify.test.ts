@@ -1,6 +1,6 @@
 import t from "tap";
 import type { Constant } from "../../src/ir/constant.js";
-import { constantOf } from "../../src/ir/graph.js";
+import { constantOf, type Graph } from "../../src/ir/graph.js";
 import { parseIR } from "../../src/ir/parser.js";
 import { flattenDicts } from "../../src/lowering/flatten-dicts.js";
 import { flattenLists } from "../../src/lowering/flatten-lists.js";
@@ -46,6 +46,17 @@ t.test("fold-constants computes as Python does", async (t) => {
   t.equal(folded(`${list} %r : bool = aten::__contains__(%l, %i)`), false);
   t.strictSame(folded(`${ints} %r : int[] = prim::ListConstruct(%a, %b)`), [-7, 2]);
   t.equal(folded(`${ints} %r : int = aten::__range_length(%a, %b, %b)`), 5);
+  const wide =
+    "%a : int = prim::Constant[value=3000000000]()\n  %b : int = prim::Constant[value=4294967295]()\n" +
+    "  %s : int = prim::Constant[value=4]()\n  %h : int = prim::Constant[value=62]()\n ";
+  t.equal(folded(`${wide} %r : int = aten::__and__(%a, %b)`), 3000000000, "of 64 bits");
+  t.equal(folded(`${wide} %r : int = aten::__or__(%a, %b)`), 4294967295);
+  t.equal(folded(`${wide} %r : int = aten::__xor__(%a, %b)`), 1294967295);
+  t.equal(folded(`${wide} %r : int = aten::__lshift__(%a, %s)`), 48000000000);
+  t.equal(folded(`${wide} %r : int = aten::__rshift__(%a, %s)`), 187500000);
+  t.equal(folded(`${wide} %r : int = aten::__lshift__(%s, %h)`), 0, "what does not fit falls out");
+  t.equal(folded(`${ints} %r : int = aten::__rshift__(%a, %b)`), -2);
+  t.equal(folded(`${ints} %r : int = aten::__lshift__(%b, %a)`), undefined, "C++ leaves this open");
   const zero = "%z : int = prim::Constant[value=0]()\n  %r : int = aten::floordiv(%z, %z)";
   t.equal(folded(zero), undefined, "what would raise stays");
 });
@@ -157,6 +168,14 @@ t.test("unroll-loops", async (t) => {
     after(counted("%three"), (graph) => unrollLoops(graph, { nodes: 100 })),
     ["%d = aten::add(%x, 0, 0)", "%d.1 = aten::add(%d, 1, 1)", "%d.2 = aten::add(%d.1, 2, 2)", "return (%d.2)"],
   );
+  t.strictSame(
+    after(
+      counted("%three").replace("value=3", "value=-3").replace("%t,", "%n,").replace("%n : int", "%n : bool"),
+      (graph) => unrollLoops(graph, { nodes: 100 }),
+    ),
+    ["return (%x)"],
+    "a count below 0 is none, whatever the condition",
+  );
   t.match(after(counted("%n"), (graph) => unrollLoops(graph, { nodes: 100 })).join(), "prim::Loop");
   t.match(after(counted("%three"), (graph) => unrollLoops(graph, { nodes: 5 })).join(), "prim::Loop", "over budget");
   const conditional = `graph(%x : Tensor):
@@ -206,6 +225,16 @@ t.test("flatten-lists", async (t) => {
     }),
     ["return (%y, %x)"],
   );
+  t.match(
+    after(
+      unpack
+        .replace("%n, %one)", "%n, %zero)")
+        .replace("%n : None", "%zero : int = prim::Constant[value=0]()\n      %n : None"),
+      flattenLists,
+    ).join(),
+    "aten::slice",
+    "a step of 0 raises",
+  );
 });
 
 t.test("flatten-lists leaves lists that are written in branches", async (t) => {
@@ -237,6 +266,39 @@ t.test("flatten-dicts", async (t) => {
     '%d : Dict(str, Tensor) = prim::DictConstruct("a", %x, "b", %y)',
     "return (1, %y, %l, %d)",
   ]);
+});
+
+t.test("flatten-dicts: what updates a dict is what the other one holds at that place", async (t) => {
+  const text = `graph(%x : Tensor, %y : Tensor):
+      %a : str = prim::Constant[value="a"]()
+      %b : str = prim::Constant[value="b"]()
+      %d : Dict(str, Tensor) = prim::DictConstruct(%b, %x)
+      %e : Dict(str, Tensor) = prim::DictConstruct(%a, %x)
+       = aten::_set_item(%e, %a, %y)
+       = aten::update(%d, %e)
+       = aten::_set_item(%e, %a, %x)
+      %v : Tensor = aten::__getitem__(%d, %a)
+      return (%v, %d, %e)`;
+  const simplified = (graph: Graph): void => {
+    while (flattenDicts(graph));
+  };
+  t.strictSame(after(text, simplified), [
+    '%e : Dict(str, Tensor) = prim::DictConstruct("a", %x)',
+    '%d : Dict(str, Tensor) = prim::DictConstruct("b", %x, "a", %y)',
+    "return (%y, %d, %e)",
+  ]);
+  const numbers = `graph(%n : int):
+      %a : str = prim::Constant[value="a"]()
+      %d : Dict(str, int) = prim::DictConstruct()
+      %e : Dict(str, int) = prim::DictConstruct(%a, %a.1)
+       = aten::update(%d, %e)
+      %v : int = aten::__getitem__(%d, %a)
+      return (%v)`.replace("%d :", "%a.1 : int = prim::Constant[value=7]()\n      %d :");
+  const folding = (graph: Graph): void => {
+    foldConstants(graph);
+    simplified(graph);
+  };
+  t.strictSame(after(numbers, folding), ["return (7)"], "a constant too");
 });
 
 t.test("flatten-objects", async (t) => {
