@@ -57,14 +57,17 @@ const KEYWORDS = new Set(
   ).split(" "),
 );
 
-/** Deeper than any model's code is nested: a made-up file must not exhaust the stack. */
+/** Deeper than any model's code is nested: a made-up file must not exhaust the stack, of the parser or of who reads on. */
 const DEPTH_LIMIT = 400;
+const TOO_DEEP = "this is nested too deeply";
 
 class Parser {
   readonly #source: Source;
   readonly #tokens: readonly Token[];
   #index = 0;
   #depth = 0;
+  /** Links of chains on the longest way down what has been parsed of the innermost chain. */
+  #links = 0;
 
   constructor(source: Source) {
     this.#source = source;
@@ -356,18 +359,18 @@ class Parser {
   }
 
   #binary(minimum: number): Expression {
-    const { at } = this.#peek();
-    let left = this.#unary();
-    for (let length = 0; ; length++) {
-      if (length > DEPTH_LIMIT) this.#failAt(at, "this is nested too deeply");
-      const operator = this.#binaryOperator();
-      const precedence = operator === undefined ? undefined : PRECEDENCE.get(operator);
-      if (operator === undefined || precedence === undefined || precedence <= minimum) return left;
-      this.#next();
-      if (operator === "not in" || operator === "is not") this.#next();
-      const right = this.#nested(() => this.#binary(operator === "**" ? UNARY_PRECEDENCE - 1 : precedence));
-      left = { kind: "Binary", at, operator, left, right };
-    }
+    return this.#chain(
+      () => this.#unary(),
+      (left, at) => {
+        const operator = this.#binaryOperator();
+        const precedence = operator === undefined ? undefined : PRECEDENCE.get(operator);
+        if (operator === undefined || precedence === undefined || precedence <= minimum) return undefined;
+        this.#next();
+        if (operator === "not in" || operator === "is not") this.#next();
+        const right = this.#nested(() => this.#binary(operator === "**" ? UNARY_PRECEDENCE - 1 : precedence));
+        return { kind: "Binary", at, operator, left, right };
+      },
+    );
   }
 
   #binaryOperator(): BinaryOperator | undefined {
@@ -396,22 +399,34 @@ class Parser {
   }
 
   #postfix(): Expression {
-    const { at } = this.#peek();
-    let value = this.#atom();
-    for (let length = 0; ; length++) {
-      if (length > DEPTH_LIMIT) this.#failAt(at, "this is nested too deeply");
-      if (this.#acceptOperator(".")) {
-        // After a dot every word is a name: `d.class`.
-        value = { kind: "Attribute", at, object: value, name: this.#expect("name", "an attribute's name").text };
-      } else if (this.#acceptOperator("(")) {
-        const { args, keywords } = this.#arguments();
-        value = { kind: "Call", at, callee: value, args, keywords };
-      } else if (this.#acceptOperator("[")) {
+    return this.#chain(
+      () => this.#atom(),
+      (value, at) => {
+        if (this.#acceptOperator(".")) {
+          // After a dot every word is a name: `d.class`.
+          return { kind: "Attribute", at, object: value, name: this.#expect("name", "an attribute's name").text };
+        }
+        if (this.#acceptOperator("(")) return { kind: "Call", at, callee: value, ...this.#arguments() };
+        if (!this.#acceptOperator("[")) return undefined;
         const index = this.#index_();
         this.#expectOperator("]");
-        value = { kind: "Subscript", at, object: value, index };
-      } else return value;
+        return { kind: "Subscript", at, object: value, index };
+      },
+    );
+  }
+
+  /** `a + b + c`, `a.b.c`: parsed in a loop, but in the tree the first link lies as deep as the chain is long. */
+  #chain(first: () => Expression, longer: (chain: Expression, at: number) => Expression | undefined): Expression {
+    const { at } = this.#peek();
+    const beside = this.#links;
+    this.#links = 0;
+    let chain = first();
+    for (let next = longer(chain, at); next !== undefined; next = longer(chain, at)) {
+      chain = next;
+      if (this.#depth + ++this.#links > DEPTH_LIMIT) this.#failAt(at, TOO_DEEP);
     }
+    this.#links = Math.max(beside, this.#links);
+    return chain;
   }
 
   #arguments(): { args: Expression[]; keywords: Keyword[] } {
@@ -532,7 +547,7 @@ class Parser {
   }
 
   #deepen(): void {
-    if (++this.#depth > DEPTH_LIMIT) this.#failAt(this.#peek().at, "this is nested too deeply");
+    if (++this.#depth > DEPTH_LIMIT) this.#failAt(this.#peek().at, TOO_DEEP);
   }
 
   #nested<T>(parse: () => T): T {

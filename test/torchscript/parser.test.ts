@@ -201,3 +201,12 @@ t.test("errors say what was expected and where", async (t) => {
   fails(`def f():\n  return a${" + b".repeat(3000)}`, "this is nested too deeply", 2, 10);
   fails("class C(Module):\n  3 : int\n", "expected an attribute or a method", 2, 3);
 });
+
+t.test("sums within sums are as deep as all of them together", async (t) => {
+  const sums = (levels: number, length: number): string => {
+    const opened = `${"(".repeat(levels)}n`;
+    return `def f():\n  return ${opened}${`${" + n".repeat(length)})`.repeat(levels)}\n`;
+  };
+  t.ok(parse(sums(10, 30)));
+  t.throws(() => parse(sums(20, 30)), { code: "parse", message: "this is nested too deeply" });
+});
