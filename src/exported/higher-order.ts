@@ -1,11 +1,9 @@
 import type { Node, Value } from "../ir/graph.js";
+import { INT64_MAX } from "../ir/int64.js";
 import type { ScalarType } from "../ir/scalar-type.js";
 import { BoolType, IntType, ListType, TensorType } from "../ir/type.js";
 import { ConstantPool, type Frame, type GraphImporter } from "./importer.js";
 import { dtypeOf, type GraphJson, type NodeJson, type TaggedArgument, untag } from "./schema.js";
-
-/** What PyTorch's loops without a limit count to. */
-const INT64_MAX = 2 ** 63;
 
 /**
  * Imports a call of an operator that takes graphs, and gives its results. Wrappers that only set a mode are inlined;
@@ -146,7 +144,7 @@ function importWhileLoop(
   const loop = importer.append(frame, node, "prim::Loop", [limit, check(frame, carried), ...carried], []);
   const block = loop.addBlock();
   const inner = { ...frame, block, constants: new ConstantPool(frame.constants) };
-  block.addInput(IntType, importer.uniqueName("i"));
+  block.addInput(IntType, importer.names.unique("i"));
   const inputs = carried.map((value) => block.addInput(value.type));
   const next = importer.inline(inner, body, [...inputs, ...additional]).map((value) => {
     return value ?? importer.unsupported(node, "the body of while_loop returns None");

@@ -18,6 +18,7 @@ import {
   type Type,
 } from "../ir/type.js";
 import { TrtorchError } from "../util/errors.js";
+import { Names } from "../util/names.js";
 import { importHigherOrder } from "./higher-order.js";
 import { placeOf } from "./mutations.js";
 import { scalarOperator, scalarSchema } from "./scalar-operators.js";
@@ -100,9 +101,10 @@ const NUMBERS: ReadonlySet<string> = new Set([
 export class GraphImporter {
   readonly graph: Graph;
   readonly file: string;
+  /** Of the graph's values. */
+  readonly names = new Names(".", 1);
   readonly #ranges = new SourceRanges();
   readonly #schemas = new Map<string, FunctionSchema | undefined>();
-  readonly #names = new Map<string, number>();
   #count = 0;
   /** Nodes that compute numbers: dropped again when nobody uses them (they fed an assertion). */
   readonly #scalarNodes: Node[] = [];
@@ -192,13 +194,7 @@ export class GraphImporter {
   /** Makes `value` known under its name in the file; names of values stay unique in the graph. */
   define(frame: Frame, name: string, value: Value): void {
     frame.values.set(name, value);
-    value.debugName ??= this.uniqueName(name);
-  }
-
-  uniqueName(name: string): string {
-    const count = this.#names.get(name) ?? 0;
-    this.#names.set(name, count + 1);
-    return count === 0 ? name : this.uniqueName(`${name}.${count}`);
+    value.debugName ??= this.names.unique(name);
   }
 
   /** The tensor type of a name in the file, with its dtype. */

@@ -229,7 +229,7 @@ function buildGraph(source: Package, program: Description): Built {
   };
   const kept = new Map<Value, { what: string; name: string }>();
   for (const { spec, type } of program.inputs) {
-    const value = graph.addInput(importer.uniqueName(spec.name), type);
+    const value = graph.addInput(importer.names.unique(spec.name), type);
     frame.values.set(spec.name, value);
     kept.set(value, { what: "input", name: spec.name });
   }
@@ -237,7 +237,7 @@ function buildGraph(source: Package, program: Description): Built {
     const type: Type = { kind: "TensorType", dtype: tensor.dtype };
     const value = graph.block.appendNode(graph.createConstant(tensor, type)).output();
     // As PyTorch names the constants of a frozen module.
-    value.debugName = importer.uniqueName(`self.${qualifiedName}`);
+    value.debugName = importer.names.unique(`self.${qualifiedName}`);
     frame.values.set(name, value);
     kept.set(value, { what: isBuffer ? "buffer" : "parameter", name: qualifiedName });
     return value;

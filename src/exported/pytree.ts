@@ -1,3 +1,4 @@
+import { Names } from "../util/names.js";
 import type { ExportedProgramJson } from "./schema.js";
 
 interface TreeSpec {
@@ -13,14 +14,11 @@ interface TreeSpec {
 export function outputNames(program: ExportedProgramJson, count: number): string[] {
   const root = program.graph_module.module_call_graph?.find((entry) => entry.fqn === "");
   const paths = leafPaths(root?.signature?.out_spec, program.graph_module.treespec_namedtuple_fields ?? {});
-  const taken = new Set<string>();
+  const names = new Names("_", 1);
   return Array.from({ length: count }, (_, i) => {
     const path = paths?.length === count ? (paths[i] as string[]) : [];
-    const base = path.some((step) => !/^\d+$/.test(step)) ? path.join("_").replace(/\W+/g, "_") : `output_${i}`;
-    let name = base;
-    for (let n = 1; taken.has(name); n++) name = `${base}_${n}`;
-    taken.add(name);
-    return name;
+    const hasNames = path.some((step) => !/^\d+$/.test(step));
+    return names.unique(hasNames ? path.join("_").replace(/\W+/g, "_") : `output_${i}`);
   });
 }
 

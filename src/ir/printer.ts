@@ -1,6 +1,8 @@
 import { TrtorchError } from "../util/errors.js";
+import { Names } from "../util/names.js";
 import { type Constant, Device, EnumValue, ObjectValue, TupleValue } from "./constant.js";
 import { type Block, Graph, type Node, type SourceRange, type Value } from "./graph.js";
+import { toInt64 } from "./int64.js";
 import { isComplex, isFloatingPoint, type ScalarType } from "./scalar-type.js";
 import { Tensor } from "./tensor.js";
 import { printType, type Type } from "./type.js";
@@ -20,11 +22,17 @@ export function printNode(node: Node, options: PrintOptions = {}): string {
   return new Printer(options.sourceRanges ?? true).single(node);
 }
 
+/** The line of a single node, without those of its blocks. */
+export function printHead(node: Node): string {
+  return new Printer(false).head(node);
+}
+
 class Printer {
   readonly #sourceRanges: boolean;
   readonly #lines: string[] = [];
   readonly #names = new Map<Value, string>();
-  readonly #taken = new Set<string>();
+  /** Copies of a node share its debug name, and text needs names of their own: `x`, `x.1`, `x.2`. */
+  readonly #unique = new Names(".", 1);
   readonly #subgraphs: Map<string, Graph>;
 
   constructor(sourceRanges: boolean, subgraphs: Map<string, Graph> = new Map()) {
@@ -49,12 +57,7 @@ class Printer {
     return this.#lines.join("\n");
   }
 
-  single(node: Node): string {
-    this.#node(node, "");
-    return this.#lines.join("\n");
-  }
-
-  #node(node: Node, indent: string): void {
+  head(node: Node): string {
     const attributes: string[] = [];
     let kind = node.kind;
     for (const [name, value] of node.attributes) {
@@ -63,9 +66,16 @@ class Printer {
     }
     const brackets = attributes.length > 0 ? `[${attributes.join(", ")}]` : "";
     const results = node.outputs.map((value) => this.#definition(value)).join(", ");
-    this.#lines.push(
-      `${indent}${results} = ${kind}${brackets}(${this.#uses(node.inputs)})${this.#comment(node.sourceRange)}`,
-    );
+    return `${results} = ${kind}${brackets}(${this.#uses(node.inputs)})${this.#comment(node.sourceRange)}`;
+  }
+
+  single(node: Node): string {
+    this.#node(node, "");
+    return this.#lines.join("\n");
+  }
+
+  #node(node: Node, indent: string): void {
+    this.#lines.push(indent + this.head(node));
     node.blocks.forEach((block, i) => {
       this.#block(block, i, `${indent}  `);
     });
@@ -94,20 +104,12 @@ class Printer {
     return values.map((value) => `%${this.#name(value)}`).join(", ");
   }
 
-  /** Copies of a node share its debug name, and text needs names of their own: `x`, `x.1`, `x.2`. */
   #name(value: Value): string {
-    const known = this.#names.get(value);
-    if (known !== undefined) return known;
-    const base = value.name;
-    let name = base;
-    if (this.#taken.has(name)) {
-      const stem = base.replace(/\.\d+$/, "");
-      let suffix = 1;
-      do name = `${stem}.${suffix++}`;
-      while (this.#taken.has(name));
+    let name = this.#names.get(value);
+    if (name === undefined) {
+      name = this.#unique.unique(value.name);
+      this.#names.set(value, name);
     }
-    this.#taken.add(name);
-    this.#names.set(value, name);
     return name;
   }
 
@@ -152,9 +154,7 @@ export function printConstant(value: Constant, type?: Type): string {
 }
 
 function printInt(value: number): string {
-  // INT64_MAX is rounded up to 2^63 by a double.
-  if (value >= 2 ** 63) return "9223372036854775807";
-  return Number.isSafeInteger(value) ? String(value) : BigInt(Math.trunc(value)).toString();
+  return Number.isSafeInteger(value) ? String(value) : toInt64(value).toString();
 }
 
 /** As c10's IValue prints doubles: `2.`, `0.10000000000000001`, `1.0000000000000001e-05`, `inf`. */
@@ -212,7 +212,7 @@ export const DTYPE_NAMES: Readonly<Record<ScalarType, string>> = {
 };
 
 /** The type with what is known of dtype and sizes: `Float(1, *, 224)`, `FloatTensor`, `Tensor`. */
-export function printValueType(type: Type): string {
+function printValueType(type: Type): string {
   if (type.kind !== "TensorType") return printType(type);
   const name = type.dtype === undefined ? "Tensor" : DTYPE_NAMES[type.dtype];
   if (type.sizes === undefined) return type.dtype === undefined ? name : `${name}Tensor`;
@@ -257,7 +257,7 @@ export function nodeError(
   hint?: string,
 ): TrtorchError {
   const range = node.sourceRange;
-  return new TrtorchError(code, `${message}\n  ${printNode(node, { sourceRanges: false }).split("\n", 1)[0]}`, {
+  return new TrtorchError(code, `${message}\n  ${printHead(node)}`, {
     ...(range === undefined
       ? {}
       : {

@@ -1,5 +1,6 @@
 import { Float16Array } from "@petamoriken/float16";
 import { TrtorchError } from "../util/errors.js";
+import { toInt64 } from "./int64.js";
 import { type ScalarType, scalarTypeSize } from "./scalar-type.js";
 
 /** Bytes that tensors view, as PyTorch's `Storage`: two tensors with the same storage share memory. */
@@ -272,15 +273,6 @@ export function encodeNumbers(dtype: ScalarType, values: ArrayLike<number>): Arr
     default:
       throw new TrtorchError("unsupported", `numbers of dtype ${dtype} cannot be written`);
   }
-}
-
-const INT64_MAX = 2n ** 63n - 1n;
-
-/** Saturates: a slice's "to the end" is INT64_MAX, which a double rounds up to 2^63. */
-export function toInt64(value: number): bigint {
-  if (value >= 2 ** 63) return INT64_MAX;
-  if (value <= -(2 ** 63)) return -INT64_MAX - 1n;
-  return BigInt(Math.trunc(value));
 }
 
 /** The real and the imaginary part of a complex tensor, contiguous. */

@@ -1,6 +1,6 @@
 import type { Constant } from "../ir/constant.js";
 import { type Block, constantOf, type Node, type Value } from "../ir/graph.js";
-import { BoolType, IntType, NoneType, StringType, type Type } from "../ir/type.js";
+import { BoolType, IntType, NoneType, type Type } from "../ir/type.js";
 
 /** Moves a branch's or body's nodes in front of the node that owns it. Its inputs must have been replaced before. */
 export function spliceBefore(block: Block, node: Node): void {
@@ -34,10 +34,6 @@ export function boolBefore(node: Node, value: boolean): Value {
   return constantBefore(node, value, BoolType);
 }
 
-export function stringBefore(node: Node, value: string): Value {
-  return constantBefore(node, value, StringType);
-}
-
 /** Gives every use of `node`'s outputs the given values and takes the node out. */
 export function replaceNode(node: Node, outputs: readonly Value[]): void {
   for (const [i, output] of node.outputs.entries()) {
@@ -68,4 +64,17 @@ export function constantsOf(values: readonly Value[]): Constant[] | undefined {
 export function isWithin(block: Block | undefined, ancestor: Block): boolean {
   for (let at = block; at !== undefined; at = at.owningNode?.owningBlock) if (at === ancestor) return true;
   return false;
+}
+
+/** The node of `block` within whose blocks `node` stands, or `node` itself. */
+export function ancestorIn(node: Node, block: Block): Node | undefined {
+  let at: Node | undefined = node;
+  while (at !== undefined && at.owningBlock !== block) at = at.owningBlock?.owningNode;
+  return at;
+}
+
+/** The input that the schema gives that name. */
+export function argumentOf(node: Node, name: string): Value | undefined {
+  const index = node.schema?.arguments.findIndex((formal) => formal.name === name) ?? -1;
+  return index < 0 ? undefined : node.inputs[index];
 }

@@ -1,7 +1,8 @@
 import { type Constant, Device, EnumValue, ObjectValue, TupleValue } from "../ir/constant.js";
 import type { Node, Value } from "../ir/graph.js";
+import { fromInt64, toInt64 } from "../ir/int64.js";
 import { scalarTypeCode } from "../ir/scalar-type.js";
-import { Tensor, toInt64 } from "../ir/tensor.js";
+import { Tensor } from "../ir/tensor.js";
 import { printType, type Type } from "../ir/type.js";
 
 /**
@@ -245,12 +246,6 @@ function text(compute: (self: string, ...rest: string[]) => Constant | undefined
 
 function property(read: (tensor: Tensor) => Constant | undefined): Rule {
   return ([tensor]) => (tensor instanceof Tensor ? read(tensor) : undefined);
-}
-
-/** An int64 as a number; undefined where a double does not hold it exactly. */
-function fromInt64(value: bigint): number | undefined {
-  const wrapped = BigInt.asIntN(64, value);
-  return toInt64(Number(wrapped)) === wrapped ? Number(wrapped) : undefined;
 }
 
 /** Of ints bit by bit, of bools as what they say. */

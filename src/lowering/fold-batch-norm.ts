@@ -2,7 +2,7 @@ import { allNodes, constantOf, type Graph, type Node, type Value } from "../ir/g
 import { isFloatingPoint } from "../ir/scalar-type.js";
 import { Tensor } from "../ir/tensor.js";
 import type { TensorType } from "../ir/type.js";
-import { constantBefore } from "./blocks.js";
+import { argumentOf, constantBefore } from "./blocks.js";
 import type { LoweringReport } from "./report.js";
 
 /**
@@ -34,9 +34,9 @@ function isInference(node: Node): boolean {
 
 /** The constant that an argument is; undefined where it is computed. */
 function argument(node: Node, name: string): unknown {
-  const index = node.schema?.arguments.findIndex((formal) => formal.name === name) ?? -1;
-  const value = node.inputs[index];
-  return value === undefined ? node.schema?.arguments[index]?.default : constantOf(value);
+  const value = argumentOf(node, name);
+  if (value !== undefined) return constantOf(value);
+  return node.schema?.arguments.find((formal) => formal.name === name)?.default;
 }
 
 /** How a kind of convolution lays its weights out: `[out, in / groups, ...]`, or `[in, out / groups, ...]` transposed. */

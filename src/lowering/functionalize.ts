@@ -1,8 +1,8 @@
 import { allNodes, type Block, constantOf, type Graph, type Node, type Value } from "../ir/graph.js";
-import { nodeError, printNode } from "../ir/printer.js";
+import { nodeError, printHead } from "../ir/printer.js";
 import { operatorName } from "../ir/schema.js";
 import { TensorType } from "../ir/type.js";
-import { isWithin } from "./blocks.js";
+import { ancestorIn, isWithin } from "./blocks.js";
 import { writtenInputs } from "./effects.js";
 import { eliminateDeadCode } from "./eliminate-dead-code.js";
 import { emit } from "./emit.js";
@@ -293,7 +293,7 @@ class Functionalizer {
             "unsupported",
             write,
             "it depends on the run whether this write in place is seen by a later node, so it cannot be compiled" +
-              `:\n  ${printNode(later, { sourceRanges: false }).split("\n", 1)[0]}`,
+              `:\n  ${printHead(later)}`,
             "Write `x = x.op(...)` instead of `x.op_(...)` in the model, or clone() the tensor first.",
           );
         }
@@ -492,7 +492,7 @@ class Functionalizer {
         throw nodeError(
           "unsupported",
           node,
-          `a write through this view has no form without writing:\n  ${printNode(at.node, { sourceRanges: false })}`,
+          `a write through this view has no form without writing:\n  ${printHead(at.node)}`,
           "clone() the view in the model before it is written to.",
         );
       }
@@ -550,10 +550,4 @@ function rootsOf(storage: Storage, roots: Set<Storage> = new Set()): Set<Storage
   roots.add(storage);
   for (const other of storage.mayBe) rootsOf(other, roots);
   return roots;
-}
-
-function ancestorIn(node: Node, block: Block): Node | undefined {
-  let at: Node | undefined = node;
-  while (at !== undefined && at.owningBlock !== block) at = at.owningBlock?.owningNode;
-  return at;
 }

@@ -1,6 +1,6 @@
 import { allNodes, type Block, type Graph, type Node, type Use, type Value } from "../ir/graph.js";
 import { printType } from "../ir/type.js";
-import { replaceNode } from "./blocks.js";
+import { ancestorIn, replaceNode } from "./blocks.js";
 import { mutatedTypes, writesTo } from "./fold-constants.js";
 
 /** How one kind of container (list, dict, object) is followed through the nodes that write to it and read it. */
@@ -127,13 +127,6 @@ function follow<Contents>(
   }
   if (!container.hasUses) maker.destroy();
   return changed;
-}
-
-/** The node of `block` within whose blocks `node` stands, or `node` itself. */
-function ancestorIn(node: Node, block: Block): Node | undefined {
-  let at: Node | undefined = node;
-  while (at !== undefined && at.owningBlock !== block) at = at.owningBlock?.owningNode;
-  return at;
 }
 
 /** May the user hand the container itself on, so that a later write would be seen elsewhere? */

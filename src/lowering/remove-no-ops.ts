@@ -1,5 +1,6 @@
 import { allNodes, constantOf, type Graph, type Node, type Value } from "../ir/graph.js";
-import { replaceNode } from "./blocks.js";
+import { INT64_MAX } from "../ir/int64.js";
+import { argumentOf, replaceNode } from "./blocks.js";
 import type { LoweringReport } from "./report.js";
 
 /** Give their first input as it is, once nothing writes to tensors and a network lays out its memory itself. */
@@ -50,7 +51,7 @@ function identityOf(node: Node): Value | undefined {
 function isWhole(node: Node): boolean {
   if (node.input().type.kind !== "TensorType" || node.inputs.length !== 5) return false;
   const [start, end, step] = node.inputs.slice(2).map(constantOf);
-  const isToEnd = end === null || (typeof end === "number" && end >= 2 ** 63 - 1024);
+  const isToEnd = end === null || (typeof end === "number" && end >= INT64_MAX);
   return (start === null || start === 0) && isToEnd && step === 1;
 }
 
@@ -58,11 +59,6 @@ function isWhole(node: Node): boolean {
 function movesOnly(node: Node): boolean {
   const { schema } = node;
   if (schema === undefined || schema.arguments.some((formal) => formal.name === "other")) return false;
-  const dtype = argument(node, "dtype");
+  const dtype = argumentOf(node, "dtype");
   return dtype === undefined || constantOf(dtype) === null;
-}
-
-function argument(node: Node, name: string): Value | undefined {
-  const index = node.schema?.arguments.findIndex((formal) => formal.name === name) ?? -1;
-  return index < 0 ? undefined : node.inputs[index];
 }

@@ -1,5 +1,6 @@
 import type { Graph } from "../ir/graph.js";
 import { Value } from "../ir/graph.js";
+import { INT64_MAX } from "../ir/int64.js";
 import { findSchemas } from "../ir/operators.js";
 import { isSubtype } from "../ir/subtype.js";
 import { BoolType, IntType, NoneType, printType, StringType, type Type } from "../ir/type.js";
@@ -20,9 +21,6 @@ import type { CompilationUnit, FunctionInfo } from "./unit.js";
 export function importFunction(unit: CompilationUnit, info: FunctionInfo, findRange: FindRange): Graph {
   return new FunctionImporter(unit, info, findRange).function(info);
 }
-
-/** The largest int of TorchScript: the trip count of a `while`. */
-const INT64_MAX = 2 ** 63;
 
 /** Statements: assignments, and the blocks of ifs and loops with the variables that leave them. */
 class FunctionImporter extends ExpressionImporter {

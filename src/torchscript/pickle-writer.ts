@@ -1,5 +1,6 @@
+import { toInt64 } from "../ir/int64.js";
 import { type ScalarType, scalarTypeSize } from "../ir/scalar-type.js";
-import { type Storage, type Tensor, toInt64 } from "../ir/tensor.js";
+import type { Storage, Tensor } from "../ir/tensor.js";
 import { TrtorchError } from "../util/errors.js";
 
 /** PyTorch's names of the storages of each dtype. */

@@ -1,9 +1,11 @@
 import { type Constant, Device, TupleValue } from "../ir/constant.js";
 import { type Block, constantOf, type Graph, type Node, type Value } from "../ir/graph.js";
+import { toInt64 } from "../ir/int64.js";
 import { operatorName } from "../ir/schema.js";
-import { Tensor, toInt64 } from "../ir/tensor.js";
+import { Tensor } from "../ir/tensor.js";
 import { printType, type Type } from "../ir/type.js";
 import { TrtorchError } from "../util/errors.js";
+import { Names } from "../util/names.js";
 
 /** What the source refers to besides itself. */
 export interface SourceScope {
@@ -11,15 +13,17 @@ export interface SourceScope {
   readonly attributeOf: (tensor: Tensor, name: string | undefined) => string;
 }
 
-/** Names that mean something in TorchScript's source, and cannot be a variable's. */
-const RESERVED = new Set(
-  (
+/** What cannot be the name of a variable: a word of TorchScript's source, an underscore alone, nothing. */
+const RESERVED: readonly string[] = [
+  "",
+  "_",
+  ...(
     "False None True and as assert break class continue def del elif else except finally for from global if import in is " +
     "lambda nonlocal not or pass raise return try while with yield torch ops self CONSTANTS annotate uninitialized " +
     "unchecked_cast int float bool str complex number Tensor List Dict Tuple Optional Any Device inf nan infj nanj print range " +
     "len isinstance getattr hasattr fork Module NamedTuple __torch__"
   ).split(" "),
-);
+];
 
 /**
  * A graph as the source of a method, in the language of the `code/` files of TorchScript archives. A graph whose first input is
@@ -91,7 +95,7 @@ class MethodPrinter {
   readonly #scope: SourceScope;
   readonly #lines: string[] = [];
   readonly #names = new Map<Value, string>();
-  readonly #taken = new Set(RESERVED);
+  readonly #unique = new Names("_", 0, RESERVED);
   #indent = "    ";
 
   constructor(scope: SourceScope) {
@@ -122,10 +126,7 @@ class MethodPrinter {
     const known = this.#names.get(value);
     if (known !== undefined) return known;
     const stem = (value.debugName ?? "").replace(/^self\./, "").replace(/\W/g, "_");
-    const base = stem === "" || /^\d/.test(stem) ? `_${stem}` : stem;
-    let name = base;
-    for (let i = 0; this.#taken.has(name) || name === "_"; i++) name = `${base === "_" ? "" : base}_${i}`;
-    this.#taken.add(name);
+    const name = this.#unique.unique(/^\d/.test(stem) ? `_${stem}` : stem);
     this.#names.set(value, name);
     return name;
   }
@@ -323,7 +324,7 @@ class MethodPrinter {
     const isFor = constantOf(condition) === true && constantOf(next) === true;
     const isWhile = !isFor && !counter.hasUses && Number(constantOf(trips)) >= ENDLESS;
     const count = this.#name(counter);
-    const goesOn = isFor ? "" : this.#fresh("goes_on");
+    const goesOn = isFor ? "" : this.#unique.unique("goes_on");
     const proceed = (value: Value): void => {
       const test = isWhile
         ? this.#use(value)
@@ -339,7 +340,7 @@ class MethodPrinter {
     for (const inner of body.nodes()) this.#node(inner);
     // All results are taken before any carried variable changes: one may be another's new value.
     const taken = results.map((value, i) => {
-      const name = this.#fresh("next");
+      const name = this.#unique.unique("next");
       this.#line(`${name} = ${as(value, i)}`);
       return name;
     });
@@ -350,13 +351,6 @@ class MethodPrinter {
     });
     if (this.#lines.length === start) this.#line("pass");
     this.#indent = outer;
-  }
-
-  #fresh(base: string): string {
-    let name = base;
-    for (let i = 0; this.#taken.has(name); i++) name = `${base}_${i}`;
-    this.#taken.add(name);
-    return name;
   }
 }
 

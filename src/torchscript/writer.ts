@@ -1,5 +1,6 @@
 import type { Graph } from "../ir/graph.js";
 import type { Tensor } from "../ir/tensor.js";
+import { Names } from "../util/names.js";
 import { writeZip, type ZipContent } from "../util/zip.js";
 import { PickleWriter } from "./pickle-writer.js";
 import { namedTuplesOf, printMethod, printNamedTuple } from "./source-writer.js";
@@ -101,20 +102,17 @@ function usesOperators(module: WrittenModule): boolean {
 /** Names constant tensors as they are met. */
 class Buffers {
   readonly #names = new Map<Tensor, string>();
-  readonly #taken: Set<string>;
+  readonly #unique: Names;
 
   constructor(taken: readonly string[]) {
-    this.#taken = new Set([...taken, "training", "_is_full_backward_hook", "forward"]);
+    this.#unique = new Names("_", 1, [...taken, "training", "_is_full_backward_hook", "forward"]);
   }
 
   readonly attributeOf = (tensor: Tensor, debugName: string | undefined): string => {
     const known = this.#names.get(tensor);
     if (known !== undefined) return known;
     const stem = (debugName ?? "").replace(/^self\./, "").replace(/\W/g, "_");
-    const base = /^[A-Za-z]/.test(stem) ? stem : `constant${stem === "" ? "" : `_${stem}`}`;
-    let name = base;
-    for (let i = 1; this.#taken.has(name); i++) name = `${base}_${i}`;
-    this.#taken.add(name);
+    const name = this.#unique.unique(/^[A-Za-z]/.test(stem) ? stem : `constant${stem === "" ? "" : `_${stem}`}`);
     this.#names.set(tensor, name);
     return name;
   };

@@ -55,4 +55,9 @@ t.test("an error about a node shows it", async (t) => {
   t.strictSame(error.location, { file: "model.py", line: 3 });
   t.equal(error.hint, "do another");
   t.equal(TensorType.kind, "TensorType");
+  const branch = parseIR(
+    "graph(%c : bool):\n  %y : bool = prim::If(%c)\n    block0():\n      -> (%c)\n    block1():\n      -> (%c)\n  return (%y)",
+  );
+  const [choice] = branch.nodes();
+  t.equal(nodeError("ir", choice as Node, "odd").message, "odd\n  %y : bool = prim::If(%c)", "its head alone");
 });
