@@ -73,8 +73,3 @@ function signature(schema: FunctionSchema): string {
   const spell = (list: FunctionSchema["arguments"]): string => list.map((a) => `${printType(a.type)} ${a.name}`).join();
   return `${spell(schema.arguments)} -> ${schema.returns.map((a) => printType(a.type)).join()}`;
 }
-
-/** All operator names of the table, for suggestions. */
-export function operatorNames(): IterableIterator<string> {
-  return table().keys();
-}

@@ -348,7 +348,7 @@ export abstract class CallImporter extends GraphBuilder {
       case "constants": {
         const value = this.unit.constants[Number(name.slice(1))];
         if (value === undefined) return this.fail(`the archive holds no constant ${name}`);
-        return this.constant(value, typeOfConstant(value));
+        return this.constant(value, inferType(value));
       }
       case "module": {
         const path = `${object.path}.${name}`;
@@ -407,12 +407,13 @@ export abstract class CallImporter extends GraphBuilder {
   }
 }
 
-function typeOfConstant(value: Constant): Type {
+/** The type of a constant of the archive, which is kept without one. */
+function inferType(value: Constant): Type {
   if (value === null) return NoneType;
   if (typeof value === "boolean") return BoolType;
   if (typeof value === "string") return StringType;
   if (typeof value === "number") return Number.isInteger(value) ? IntType : FloatType;
   if (value instanceof Device) return DeviceObjType;
-  if (Array.isArray(value)) return ListType(unifyAll(value.map(typeOfConstant)) ?? TensorType);
+  if (Array.isArray(value)) return ListType(unifyAll(value.map(inferType)) ?? TensorType);
   return TensorType;
 }

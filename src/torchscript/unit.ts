@@ -361,7 +361,7 @@ function unionOf(types: readonly Type[]): Type {
 }
 
 /** `a.b.c` of an expression that is nothing but names and dots. */
-export function dottedName(expression: Expression): string | undefined {
+function dottedName(expression: Expression): string | undefined {
   if (expression.kind === "Name") return expression.name;
   if (expression.kind !== "Attribute") return undefined;
   const object = dottedName(expression.object);

@@ -1,5 +1,6 @@
 import t from "tap";
-import { findSchema, findSchemas, operatorNames, registerSchema } from "../../src/ir/operators.js";
+import { findSchema, findSchemas, registerSchema } from "../../src/ir/operators.js";
+import { SCHEMA_TABLE } from "../../src/ir/schema-table.js";
 
 t.test("the overloads of an operator come in PyTorch's order", async (t) => {
   const overloads = findSchemas("aten::add").map((schema) => schema.overload);
@@ -15,13 +16,10 @@ t.test("a name that begins another name is an operator of its own", async (t) =>
 });
 
 t.test("every line of the table is a schema", async (t) => {
-  let count = 0;
-  for (const name of [...operatorNames()]) {
-    const schemas = findSchemas(name);
-    for (const schema of schemas) if (schema.name !== name) t.fail(`${name} holds ${schema.name}`);
-    count += schemas.length;
-  }
-  t.ok(count > 4000, `${count} schemas`);
+  const lines = SCHEMA_TABLE.trim().split("\n");
+  const unknown = lines.filter((line) => findSchema(line.slice(0, line.indexOf("("))) === undefined);
+  t.strictSame(unknown, []);
+  t.ok(lines.length > 4000, `${lines.length} schemas`);
 });
 
 t.test("torchvision's and Torch-TensorRT's operators are there", async (t) => {
