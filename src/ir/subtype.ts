@@ -35,6 +35,35 @@ export function isSubtype(type: Type, of: Type): boolean {
   }
 }
 
+/** The narrowest type that both are of; undefined where they have nothing in common. */
+export function unifyTypes(a: Type, b: Type): Type | undefined {
+  if (isSubtype(a, b)) return b;
+  if (isSubtype(b, a)) return a;
+  if (a.kind === "NoneType" || b.kind === "NoneType") {
+    const element = a.kind === "NoneType" ? b : a;
+    return element.kind === "OptionalType" ? element : { kind: "OptionalType", element };
+  }
+  if (a.kind === "OptionalType" || b.kind === "OptionalType") {
+    const element = unifyTypes(unwrapOptional(a), unwrapOptional(b));
+    return element === undefined ? undefined : { kind: "OptionalType", element };
+  }
+  if (a.kind === "TupleType" && b.kind === "TupleType" && a.elements.length === b.elements.length) {
+    const elements = a.elements.map((element, i) => unifyTypes(element, b.elements[i] as Type));
+    return elements.includes(undefined) ? undefined : { kind: "TupleType", elements: elements as Type[] };
+  }
+  return undefined;
+}
+
+/** {@link unifyTypes} of all; undefined for none. */
+export function unifyAll(types: readonly Type[]): Type | undefined {
+  let unified: Type | undefined = types[0];
+  for (const type of types.slice(1)) {
+    if (unified === undefined) return undefined;
+    unified = unifyTypes(unified, type);
+  }
+  return unified;
+}
+
 export function unwrapOptional(type: Type): Type {
   return type.kind === "OptionalType" ? type.element : type;
 }

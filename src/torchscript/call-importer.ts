@@ -2,7 +2,7 @@ import { type Constant, Device } from "../ir/constant.js";
 import { Value } from "../ir/graph.js";
 import { findSchemas } from "../ir/operators.js";
 import type { Argument, FunctionSchema } from "../ir/schema.js";
-import { isSubtype } from "../ir/subtype.js";
+import { isSubtype, unifyAll } from "../ir/subtype.js";
 import {
   BoolType,
   DeviceObjType,
@@ -17,7 +17,7 @@ import {
 } from "../ir/type.js";
 import type { Statement } from "./ast.js";
 import { GraphBuilder } from "./graph-builder.js";
-import { type Conversion, convert, type Input, type Match, matchSchemas, unifyAll } from "./matching.js";
+import { type Conversion, convert, type Input, type Match, matchSchemas } from "./matching.js";
 import { parseFile } from "./parser.js";
 import { TENSOR_ATTRIBUTES } from "./python-names.js";
 import { type CallArgument, Frame, type Special, type Sugared } from "./sugared.js";

@@ -1,6 +1,6 @@
 import { Device } from "../ir/constant.js";
 import { constantOf, Value } from "../ir/graph.js";
-import { isSubtype } from "../ir/subtype.js";
+import { isSubtype, unifyAll, unifyTypes } from "../ir/subtype.js";
 import {
   BoolType,
   DeviceObjType,
@@ -16,7 +16,6 @@ import {
 } from "../ir/type.js";
 import type { BinaryOperator, Expression, Keyword, Statement } from "./ast.js";
 import { CallImporter } from "./call-importer.js";
-import { unifyAll, unifyTypes } from "./matching.js";
 import { CASTS, FORMS, FUNCTIONS, OPERATORS } from "./python-names.js";
 import { Frame, type Sugared } from "./sugared.js";
 

@@ -2,14 +2,13 @@ import type { Graph } from "../ir/graph.js";
 import { Value } from "../ir/graph.js";
 import { INT64_MAX } from "../ir/int64.js";
 import { findSchemas } from "../ir/operators.js";
-import { isSubtype } from "../ir/subtype.js";
+import { isSubtype, unifyTypes } from "../ir/subtype.js";
 import { BoolType, IntType, NoneType, printType, StringType, type Type } from "../ir/type.js";
 import type { Expression, Statement } from "./ast.js";
 import { assignedNames } from "./ast-names.js";
 import { removeDeadNodes } from "./dead-nodes.js";
 import { ExpressionImporter } from "./expression-importer.js";
 import { type FindRange, nameValue, type Scope } from "./graph-builder.js";
-import { unifyTypes } from "./matching.js";
 import { Frame, type Sugared } from "./sugared.js";
 import type { CompilationUnit, FunctionInfo } from "./unit.js";
 

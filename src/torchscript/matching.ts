@@ -1,6 +1,7 @@
 import type { Argument, FunctionSchema } from "../ir/schema.js";
-import { hasVariable, isSubtype, unwrapOptional } from "../ir/subtype.js";
+import { isSubtype, unifyAll, unwrapOptional } from "../ir/subtype.js";
 import { printType, type Type } from "../ir/type.js";
+import { TypeVariables } from "../ir/type-variables.js";
 
 /** What a call passes: only its type counts here. */
 export interface Operand {
@@ -70,7 +71,7 @@ class Matcher<T extends Operand> {
   readonly #allow: boolean;
   readonly #reasons: string[] | undefined;
   /** What the schema's type variables stand for. */
-  readonly #variables = new Map<string, Type>();
+  readonly #variables = new TypeVariables();
 
   constructor(schema: FunctionSchema, call: CallArguments<T>, allow: boolean, reasons: string[] | undefined) {
     this.#schema = schema;
@@ -125,7 +126,11 @@ class Matcher<T extends Operand> {
       const unknown = [...kwargs.keys()].filter((name) => !schema.arguments.some((formal) => formal.name === name));
       return this.#no(`it takes no keyword ${unknown.map((name) => `'${name}'`).join(", ")}`);
     }
-    return { schema, inputs, returns: schema.returns.map((result) => this.#evaluate(result.type) ?? result.type) };
+    return {
+      schema,
+      inputs,
+      returns: schema.returns.map((result) => this.#variables.evaluate(result.type) ?? result.type),
+    };
   }
 
   /** May all remaining positional arguments become this argument's list? */
@@ -173,80 +178,11 @@ class Matcher<T extends Operand> {
   }
 
   #fits(formal: Type, operand: T, name: string): Conversion | undefined {
-    let concrete = formal;
-    if (hasVariable(formal)) {
-      if (operand.emptyList !== true && !this.#bind(formal, operand.type)) {
-        return this.#mismatch(name, printType(formal), operand);
-      }
-      const evaluated = this.#evaluate(formal);
-      if (evaluated === undefined) return this.#mismatch(name, printType(formal), operand);
-      concrete = evaluated;
-    }
+    const variables = this.#variables;
+    const concrete = operand.emptyList === true ? variables.evaluate(formal) : variables.bind(formal, operand.type);
+    if (concrete === undefined) return this.#mismatch(name, printType(formal), operand);
     const { conversion, type } = convert(concrete, operand, this.#allow);
     return isSubtype(type, concrete) ? conversion : this.#mismatch(name, printType(concrete), operand);
-  }
-
-  /** Finds what the formal's type variables stand for, given the actual type. */
-  #bind(formal: Type, actual: Type): boolean {
-    switch (formal.kind) {
-      case "VarType": {
-        const known = this.#variables.get(formal.name);
-        const type = known === undefined ? actual : unifyTypes(known, actual);
-        if (type === undefined) return false;
-        this.#variables.set(formal.name, type);
-        return true;
-      }
-      case "ListType": {
-        if (actual.kind === "ListType") return this.#bind(formal.element, actual.element);
-        if (actual.kind !== "TupleType") return false;
-        const element = unifyAll(actual.elements);
-        return element !== undefined && this.#bind(formal.element, element);
-      }
-      case "OptionalType":
-        // None alone does not say of what it is an Optional.
-        if (actual.kind === "NoneType") return false;
-        return this.#bind(formal.element, actual.kind === "OptionalType" ? actual.element : actual);
-      case "FutureType":
-        return this.#bind(formal.element, actual);
-      case "DictType":
-        return (
-          actual.kind === "DictType" && this.#bind(formal.key, actual.key) && this.#bind(formal.value, actual.value)
-        );
-      case "TupleType":
-        return (
-          actual.kind === "TupleType" &&
-          actual.elements.length === formal.elements.length &&
-          formal.elements.every((element, i) => this.#bind(element, actual.elements[i] as Type))
-        );
-      default:
-        return true;
-    }
-  }
-
-  #evaluate(type: Type): Type | undefined {
-    switch (type.kind) {
-      case "VarType":
-        return this.#variables.get(type.name);
-      case "ListType":
-      case "OptionalType": {
-        const element = this.#evaluate(type.element);
-        return element === undefined ? undefined : element === type.element ? type : { kind: type.kind, element };
-      }
-      case "FutureType":
-        // Forked calls are made in place, so a future is its value.
-        return this.#evaluate(type.element);
-      case "DictType": {
-        const key = this.#evaluate(type.key);
-        const value = this.#evaluate(type.value);
-        return key === undefined || value === undefined ? undefined : { kind: "DictType", key, value };
-      }
-      case "TupleType": {
-        const elements = type.elements.map((element) => this.#evaluate(element));
-        return elements.includes(undefined) ? undefined : { ...type, elements: elements as Type[] };
-      }
-      default:
-        return type;
-    }
   }
 
   #mismatch(name: string, expected: string, operand: Operand): undefined {
@@ -321,33 +257,4 @@ function convertibleToList(type: Type, list: Type): boolean {
   if (list.kind !== "ListType" || type.kind !== "TupleType") return false;
   if (list.element.kind === "VarType") return unifyAll(type.elements) !== undefined;
   return type.elements.every((element) => isSubtype(element, list.element));
-}
-
-/** The narrowest type that both are of; undefined where they have nothing in common. */
-export function unifyTypes(a: Type, b: Type): Type | undefined {
-  if (isSubtype(a, b)) return b;
-  if (isSubtype(b, a)) return a;
-  if (a.kind === "NoneType" || b.kind === "NoneType") {
-    const element = a.kind === "NoneType" ? b : a;
-    return element.kind === "OptionalType" ? element : { kind: "OptionalType", element };
-  }
-  if (a.kind === "OptionalType" || b.kind === "OptionalType") {
-    const element = unifyTypes(unwrapOptional(a), unwrapOptional(b));
-    return element === undefined ? undefined : { kind: "OptionalType", element };
-  }
-  if (a.kind === "TupleType" && b.kind === "TupleType" && a.elements.length === b.elements.length) {
-    const elements = a.elements.map((element, i) => unifyTypes(element, b.elements[i] as Type));
-    return elements.includes(undefined) ? undefined : { kind: "TupleType", elements: elements as Type[] };
-  }
-  return undefined;
-}
-
-/** {@link unifyTypes} of all; undefined for none. */
-export function unifyAll(types: readonly Type[]): Type | undefined {
-  let unified: Type | undefined = types[0];
-  for (const type of types.slice(1)) {
-    if (unified === undefined) return undefined;
-    unified = unifyTypes(unified, type);
-  }
-  return unified;
 }

@@ -1,7 +1,7 @@
 import t from "tap";
 import { findSchemas } from "../../src/ir/operators.js";
 import { operatorName, parseSchema } from "../../src/ir/schema.js";
-import { isSubtype } from "../../src/ir/subtype.js";
+import { isSubtype, unifyTypes } from "../../src/ir/subtype.js";
 import {
   BoolType,
   DictType,
@@ -17,7 +17,7 @@ import {
   TupleType,
   type Type,
 } from "../../src/ir/type.js";
-import { matchSchemas, type Operand, unifyTypes } from "../../src/torchscript/matching.js";
+import { matchSchemas, type Operand } from "../../src/torchscript/matching.js";
 
 const operand = (type: Type): Operand => ({ type });
 
