@@ -13,7 +13,7 @@ interface HeaderPackage {
   readonly version: string;
   /** Below the crate's `TensorRT-Headers/`, which itself holds a `cuda_runtime_api.h` that suffices. */
   readonly folder: string;
-  /** Of {@link digestOf} the folder. */
+  /** Of {@link digestOf} all files of the folder. */
   readonly sha256: string;
 }
 
@@ -40,10 +40,35 @@ const HEADER_PACKAGES: Readonly<Record<Flavour, HeaderPackage>> = {
 };
 
 /**
- * The folder with `NvInfer.h` for a flavour: an SDK's that the environment names, the system's, or what an earlier
- * {@link fetchHeaders} kept. Undefined where there is none.
+ * The first minor release of TensorRT 10 whose headers have every method that the addon calls. Older libraries are
+ * driven through newer headers: a release only adds methods behind those of the one before.
+ */
+const OLDEST_TRT10_HEADERS = 14;
+
+/** What a folder's `NvInferVersion.h` declares. */
+export interface DeclaredHeaders {
+  readonly flavour: Flavour;
+  /** Whether the addon compiles against them. */
+  readonly usable: boolean;
+}
+
+/**
+ * The folder with `NvInfer.h` for a flavour: an SDK's that the environment names, what an earlier {@link fetchHeaders}
+ * kept, or the system's. Undefined where there is none that the addon compiles against.
  */
 export async function findHeaders(flavour: Flavour): Promise<string | undefined> {
+  return firstFolder(flavour, ({ usable }) => usable);
+}
+
+/** Whether an SDK or the system has a flavour's headers, be they too old to compile the addon against. */
+export async function hasHeaders(flavour: Flavour): Promise<boolean> {
+  return (await firstFolder(flavour, () => true)) !== undefined;
+}
+
+async function firstFolder(
+  flavour: Flavour,
+  accepts: (declared: DeclaredHeaders) => boolean,
+): Promise<string | undefined> {
   const roots = FLAVOUR_FACTS[flavour].roots.map((name) => process.env[name]).filter((root) => root !== undefined);
   const machine = process.arch === "arm64" ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
   const folders = [
@@ -53,16 +78,31 @@ export async function findHeaders(flavour: Flavour): Promise<string | undefined>
     `/usr/include/${machine}`,
     "/usr/include",
   ];
-  for (const folder of folders) if ((await headersFlavour(folder)) === flavour) return folder;
+  for (const folder of folders) {
+    const declared = await readHeaders(folder);
+    if (declared?.flavour === flavour && accepts(declared)) return folder;
+  }
   return undefined;
 }
 
-/** Which flavour the `NvInferVersion.h` of a folder declares. */
-export async function headersFlavour(folder: string): Promise<Flavour | undefined> {
+/** Undefined where a folder has no headers, or those of a TensorRT that no flavour stands for. */
+export async function readHeaders(folder: string): Promise<DeclaredHeaders | undefined> {
   const text = await readFile(join(folder, "NvInferVersion.h"), "utf8").catch(() => "");
-  if (/TRT_MAJOR_RTX\s+1\b/.test(text)) return "rtx";
-  const major = /(?:TRT_MAJOR_ENTERPRISE|NV_TENSORRT_MAJOR)\s+(\d+)/.exec(text)?.[1];
-  return major === "10" ? "trt10" : major === "11" ? "trt11" : undefined;
+  if (/TRT_MAJOR_RTX\s+1\b/.test(text)) return { flavour: "rtx", usable: true };
+  const number = (name: string) =>
+    Number(new RegExp(`(?:TRT_${name}_ENTERPRISE|NV_TENSORRT_${name})\\s+(\\d+)`).exec(text)?.[1]);
+  const major = number("MAJOR");
+  if (major === 10) return { flavour: "trt10", usable: number("MINOR") >= OLDEST_TRT10_HEADERS };
+  return major === 11 ? { flavour: "trt11", usable: true } : undefined;
+}
+
+/** SHA-256 of a folder's TensorRT headers, which may lie among others: a package manager replaces them in place. */
+export async function headersDigest(folder: string): Promise<string> {
+  const names = (await readdir(folder)).filter((name) => /^NvInfer.*\.h$/.test(name));
+  return digestOf(
+    folder,
+    names.map((name) => join(folder, name)),
+  );
 }
 
 /** Fetches a flavour's headers by package name and keeps a verified copy in the cache. Throws `missing-library`. */
@@ -84,7 +124,7 @@ export async function fetchHeaders(flavour: Flavour, onLine: (line: string) => v
     );
   }
   const source = join(unpacked, "TensorRT-Headers");
-  const digest = await digestOf(join(source, folder));
+  const digest = await digestOf(join(source, folder), await filesIn(join(source, folder)));
   if (digest !== sha256) {
     throw new TrtorchError(
       "missing-library",
@@ -107,12 +147,15 @@ function fetchedFolder(flavour: Flavour): string {
   return join(cacheFolder(), `headers-${flavour}-${HEADER_PACKAGES[flavour].version}`);
 }
 
-/** SHA-256 over the names and contents of a folder's files, sorted. */
-async function digestOf(folder: string): Promise<string> {
-  const hash = createHash("sha256");
+async function filesIn(folder: string): Promise<string[]> {
   const files = await readdir(folder, { recursive: true, withFileTypes: true });
-  const paths = files.filter((file) => file.isFile()).map((file) => join(file.parentPath ?? file.path, file.name));
-  for (const path of paths.sort()) {
+  return files.filter((file) => file.isFile()).map((file) => join(file.parentPath ?? file.path, file.name));
+}
+
+/** SHA-256 over the names and contents of a folder's files, sorted. */
+async function digestOf(folder: string, files: readonly string[]): Promise<string> {
+  const hash = createHash("sha256");
+  for (const path of [...files].sort()) {
     hash.update(path.slice(folder.length)).update("\0");
     hash.update(await readFile(path)).update("\0");
   }
@@ -139,7 +182,7 @@ async function fetchCrate(crate: string, version: string): Promise<void> {
         ? "cargo is not installed, and TensorRT's headers come through it"
         : `cargo could not fetch ${crate} ${version}: ${stderr.trim().split("\n").at(-1)}`,
       {
-        hint: "Install Rust's cargo (1.82 or newer), or point TENSORRT_ROOT at a TensorRT SDK, whose include/ has the headers.",
+        hint: "Install Rust's cargo (1.82 or newer), or point TENSORRT_ROOT at an SDK, whose include/ has the headers (TensorRT 10.14 or newer).",
         cause,
       },
     );

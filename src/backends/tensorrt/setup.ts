@@ -8,7 +8,7 @@ import { lock } from "proper-lockfile";
 import { TrtorchError } from "../../util/errors.js";
 import { addonBuildFolders, cacheFolder, isInstalled, packageRoot } from "../../util/native-addon.js";
 import { FLAVOUR_FACTS, FLAVOURS, type Flavour } from "./flavour.js";
-import { fetchHeaders, findHeaders } from "./headers.js";
+import { fetchHeaders, findHeaders, hasHeaders, headersDigest, readHeaders } from "./headers.js";
 import { findLibrary, RTX_PACKAGE, rtxLibraryFolder } from "./library.js";
 
 /** SHA-256 of the wheels of {@link RTX_PACKAGE}, as pip checks them. */
@@ -49,11 +49,17 @@ export async function setup({ flavours, onLine = () => {} }: SetupOptions = {}):
     const compiled: Headers = stamp.sources === (await sourcesDigest()) ? stamp.headers : {};
     const headers: Headers = {};
     for (const flavour of wanted) {
-      // What was compiled elsewhere and brought here needs no headers.
-      headers[flavour] = (await findHeaders(flavour)) ?? compiled[flavour] ?? (await fetchHeaders(flavour, onLine));
+      try {
+        // What was compiled elsewhere and brought here needs no headers.
+        headers[flavour] = (await findHeaders(flavour)) ?? compiled[flavour] ?? (await fetchHeaders(flavour, onLine));
+      } catch (error) {
+        // A TensorRT that happens to be on the machine must not stand in the way of TensorRT-RTX.
+        if (flavours !== undefined || flavour === "rtx") throw error;
+        onLine(`${FLAVOUR_FACTS[flavour].product} is left out: ${(error as Error).message}`);
+      }
     }
     const addon = await compileAddon(headers, onLine);
-    return { flavours: wanted, library, addon };
+    return { flavours: wanted.filter((flavour) => headers[flavour] !== undefined), library, addon };
   } finally {
     await release();
   }
@@ -62,7 +68,7 @@ export async function setup({ flavours, onLine = () => {} }: SetupOptions = {}):
 async function defaultFlavours(): Promise<Flavour[]> {
   const found: Flavour[] = ["rtx"];
   for (const flavour of FLAVOURS) {
-    if (flavour !== "rtx" && (await findHeaders(flavour)) !== undefined) found.push(flavour);
+    if (flavour !== "rtx" && (await hasHeaders(flavour))) found.push(flavour);
   }
   return found;
 }
@@ -123,8 +129,9 @@ async function pipInstall(args: readonly string[]): Promise<void> {
   });
 }
 
+type PerFlavour = Partial<Record<Flavour, string>>;
 /** A folder with NvInfer.h for each flavour to compile. */
-type Headers = Partial<Record<Flavour, string>>;
+type Headers = PerFlavour;
 
 const STAMP = "setup.json";
 
@@ -132,7 +139,11 @@ const STAMP = "setup.json";
 interface Stamp {
   readonly sources: string;
   readonly headers: Headers;
+  /** {@link headersDigest} of these folders, in which another release may have come since. */
+  readonly digests: PerFlavour;
 }
+
+const NOTHING: Stamp = { sources: "", headers: {}, digests: {} };
 
 /** Compiles what is out of date. */
 async function compileAddon(wanted: Headers, onLine: (line: string) => void): Promise<string> {
@@ -142,15 +153,29 @@ async function compileAddon(wanted: Headers, onLine: (line: string) => void): Pr
   const before = await readStamp(stampFile);
   // Flavours that an earlier setup compiled are kept.
   const headers: Headers = { ...before.headers, ...wanted };
-  const flavours = FLAVOURS.filter((flavour) => existsSync(headers[flavour] ?? ""));
+  const digests: PerFlavour = { ...before.digests };
+  const flavours: Flavour[] = [];
+  for (const flavour of FLAVOURS) {
+    const folder = headers[flavour] ?? "";
+    const declared = await readHeaders(folder);
+    if (declared?.flavour !== flavour || !declared.usable) continue;
+    flavours.push(flavour);
+    digests[flavour] = await headersDigest(folder);
+  }
   const sources = await sourcesDigest();
   const files = ["core", ...flavours].map((name) => join(folder, `trtorch_${name}.node`));
-  const same = FLAVOURS.every((flavour) => before.headers[flavour] === headers[flavour]);
-  if (same && before.sources === sources && files.every(existsSync)) return folder;
+  const changed = FLAVOURS.filter(
+    (flavour) => before.headers[flavour] !== headers[flavour] || before.digests[flavour] !== digests[flavour],
+  );
+  if (changed.length === 0 && before.sources === sources && files.every(existsSync)) return folder;
 
   onLine(`compiling the native addon for ${flavours.map((flavour) => FLAVOUR_FACTS[flavour].product).join(", ")}`);
   await mkdir(out, { recursive: true });
   await forgetOtherSources(out);
+  // Headers of another release may be older files than what was compiled with those before: none of it is kept.
+  for (const flavour of changed) {
+    await rm(join(out, "CMakeFiles", `trtorch_${flavour}.dir`), { recursive: true, force: true });
+  }
   const cmakeJs = join(dirname(createRequire(import.meta.url).resolve("cmake-js/package.json")), "bin", "cmake-js");
   const folders = flavours.map((flavour) => headers[flavour]).join(";");
   const common = ["--directory", join(packageRoot, "native"), "--out", out, `--CDTRTORCH_HEADERS=${folders}`];
@@ -164,7 +189,7 @@ async function compileAddon(wanted: Headers, onLine: (line: string) => void): Pr
   }
   const missing = files.find((file) => !existsSync(file));
   if (missing !== undefined) throw new TrtorchError("missing-library", `compiling gave no ${missing}`);
-  await writeFile(stampFile, JSON.stringify({ sources, headers } satisfies Stamp));
+  await writeFile(stampFile, JSON.stringify({ sources, headers, digests } satisfies Stamp));
   return folder;
 }
 
@@ -184,9 +209,9 @@ async function forgetOtherSources(out: string): Promise<void> {
 
 async function readStamp(file: string): Promise<Stamp> {
   try {
-    return JSON.parse(await readFile(file, "utf8")) as Stamp;
+    return { ...NOTHING, ...(JSON.parse(await readFile(file, "utf8")) as Partial<Stamp>) };
   } catch {
-    return { sources: "", headers: {} };
+    return NOTHING;
   }
 }
 

@@ -6,7 +6,7 @@ import t, { type Test } from "tap";
 import { tensorrtAddon } from "../../../src/backends/tensorrt/addon.js";
 import { doctor } from "../../../src/backends/tensorrt/doctor.js";
 import { FLAVOURS } from "../../../src/backends/tensorrt/flavour.js";
-import { findHeaders, headersFlavour } from "../../../src/backends/tensorrt/headers.js";
+import { findHeaders, hasHeaders, readHeaders } from "../../../src/backends/tensorrt/headers.js";
 import { setup } from "../../../src/backends/tensorrt/setup.js";
 import { packageRoot } from "../../../src/util/native-addon.js";
 
@@ -32,30 +32,59 @@ t.test("a library of another release is refused before it is used", async (t) =>
   });
 });
 
+const ten = (minor: number): string =>
+  `#define NV_TENSORRT_MAJOR 10 //!< TensorRT major version.\n#define NV_TENSORRT_MINOR ${minor} //!< minor version.\n`;
+
 t.test("headers say which flavour they are", async (t) => {
+  const eleven = "#define TRT_MAJOR_ENTERPRISE 11\n#define NV_TENSORRT_MAJOR TRT_MAJOR_ENTERPRISE\n";
+  const fourteen = `${eleven.replace("11", "10")}#define TRT_MINOR_ENTERPRISE 14\n`;
   const sdk = t.testdir({
     rtx: { "NvInferVersion.h": "#define TRT_MAJOR_RTX 1 //!< major\n" },
-    eleven: { "NvInferVersion.h": "#define TRT_MAJOR_ENTERPRISE 11\n#define NV_TENSORRT_MAJOR TRT_MAJOR_ENTERPRISE\n" },
-    ten: { include: { "NvInferVersion.h": "#define NV_TENSORRT_MAJOR 10 //!< TensorRT major version.\n" } },
+    eleven: { "NvInferVersion.h": eleven },
+    fourteen: { "NvInferVersion.h": fourteen },
+    thirteen: { "NvInferVersion.h": ten(13) },
     nine: { "NvInferVersion.h": "#define NV_TENSORRT_MAJOR 9\n" },
   });
-  t.equal(await headersFlavour(join(sdk, "rtx")), "rtx");
-  t.equal(await headersFlavour(join(sdk, "eleven")), "trt11");
-  t.equal(await headersFlavour(join(sdk, "nine")), undefined);
-  t.equal(await headersFlavour(join(sdk, "nothing")), undefined);
-  process.env.TENSORRT_ROOT = join(sdk, "ten");
-  t.equal(await findHeaders("trt10"), join(sdk, "ten/include"));
-  delete process.env.TENSORRT_ROOT;
+  t.same(await readHeaders(join(sdk, "rtx")), { flavour: "rtx", usable: true });
+  t.same(await readHeaders(join(sdk, "eleven")), { flavour: "trt11", usable: true });
+  t.same(await readHeaders(join(sdk, "fourteen")), { flavour: "trt10", usable: true });
+  t.same(await readHeaders(join(sdk, "thirteen")), { flavour: "trt10", usable: false });
+  t.equal(await readHeaders(join(sdk, "nine")), undefined);
+  t.equal(await readHeaders(join(sdk, "nothing")), undefined);
+});
+
+t.test("an SDK's headers come before those fetched, unless the addon does not compile against them", async (t) => {
+  const folder = t.testdir({
+    ten: { include: { "NvInferVersion.h": ten(14) } },
+    old: { include: { "NvInferVersion.h": ten(6) } },
+    cache: { "headers-trt10-0.5.0": { "TRT-Enterprise-10.16": { "NvInferVersion.h": ten(16) } } },
+  });
+  const before = { ...process.env };
+  t.teardown(() => {
+    for (const name of ["TENSORRT_ROOT", "TRTORCH_CACHE"]) {
+      if (before[name] === undefined) delete process.env[name];
+      else process.env[name] = before[name];
+    }
+  });
+  process.env.TRTORCH_CACHE = join(folder, "cache");
+  process.env.TENSORRT_ROOT = join(folder, "ten");
+  t.equal(await findHeaders("trt10"), join(folder, "ten/include"));
+  process.env.TENSORRT_ROOT = join(folder, "old");
+  t.equal(await findHeaders("trt10"), join(folder, "cache/headers-trt10-0.5.0/TRT-Enterprise-10.16"));
+  process.env.TRTORCH_CACHE = join(folder, "nothing");
+  t.not(await findHeaders("trt10"), join(folder, "old/include"));
+  t.equal(await hasHeaders("trt10"), true, "a reason to fetch newer ones");
 });
 
 /**
- * Runs `setup` in a copy of the package that nothing was compiled in, with only the tools in `tools` on the PATH; gives
- * the error it prints. `files` are put beside the copy: its `cache/` is the cache, its `home/` cargo's.
+ * Runs a script in a copy of the package that nothing was compiled in, with only the tools in `tools` on the PATH; gives
+ * what it prints as JSON. `files` are put beside the copy, which is `package/`: `cache/` is the cache, `home/` cargo's,
+ * `sdk/` an SDK that TENSORRT_ROOT names.
  */
-async function setupWith(t: Test, tools: Record<string, string>, files: Record<string, string> = {}) {
+async function inCopy<T>(t: Test, script: string, tools: Record<string, string>, files: Record<string, string>) {
   const folder = t.testdir({ bin: {}, home: {}, cache: {}, package: {} });
-  for (const [name, script] of Object.entries(tools)) {
-    writeFileSync(join(folder, "bin", name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  for (const [name, content] of Object.entries(tools)) {
+    writeFileSync(join(folder, "bin", name), `#!/bin/sh\n${content}\n`, { mode: 0o755 });
   }
   for (const [name, content] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
@@ -66,9 +95,9 @@ async function setupWith(t: Test, tools: Record<string, string>, files: Record<s
     cpSync(join(packageRoot, name), join(copy, name), { recursive: true });
   }
   symlinkSync(join(packageRoot, "node_modules"), join(copy, "node_modules"));
-  const code = `import("./src/backends/tensorrt/setup.ts").then((m) => m.setup()).catch((e) => console.log(JSON.stringify({ code: e.code, message: e.message, hint: e.hint })))`;
-  const { TENSORRT_ROOT: _, TRTORCH_TENSORRT_RTX_ROOT: __, LD_LIBRARY_PATH: ___, ...env } = process.env;
-  const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", "-e", code], {
+  const { TRTORCH_TENSORRT_RTX_ROOT: _, LD_LIBRARY_PATH: __, ...env } = process.env;
+  const arguments_ = ["--import", "tsx", "--input-type=module", "-e", script];
+  const { stdout } = await promisify(execFile)(process.execPath, arguments_, {
     cwd: copy,
     env: {
       ...env,
@@ -76,9 +105,20 @@ async function setupWith(t: Test, tools: Record<string, string>, files: Record<s
       HOME: join(folder, "home"),
       CARGO_HOME: join(folder, "home"),
       TRTORCH_CACHE: join(folder, "cache"),
+      TENSORRT_ROOT: join(folder, "sdk"),
     },
   });
-  return JSON.parse(stdout) as { code: string; message: string; hint: string };
+  return JSON.parse(stdout) as T;
+}
+
+/** The error of a `setup` in such a copy, and what it said before. */
+function setupWith(t: Test, tools: Record<string, string>, files: Record<string, string> = {}) {
+  const script = `
+    const { setup } = await import("./src/backends/tensorrt/setup.ts");
+    const lines = [];
+    await setup({ onLine: (line) => lines.push(line) }).catch(({ code, message, hint }) =>
+      console.log(JSON.stringify({ code, message, hint, lines })));`;
+  return inCopy<{ code: string; message: string; hint: string; lines: string[] }>(t, script, tools, files);
 }
 
 t.test("without pip, with a failing pip, without cargo: what is missing and what to do", async (t) => {
@@ -131,6 +171,57 @@ t.test("without a compiler, without cmake", async (t) => {
   t.match(await setupWith(t, {}, fetched), { message: /cannot be compiled: a C\+\+ compiler is not installed/, hint });
   const tools = { "c++": "exit 0", "g++": "exit 0", ninja: "exit 0" };
   t.match(await setupWith(t, tools, fetched), { message: /cannot be compiled: cmake is not installed/, hint });
+});
+
+t.test(
+  "an SDK with headers that are too old, and no cargo to fetch others: TensorRT-RTX is compiled alone",
+  async (t) => {
+    const { message, lines } = await setupWith(
+      t,
+      {},
+      {
+        ...LIBRARY,
+        "cache/headers-rtx-0.9.1+rtx1.7/TRT-RTX-1.7/NvInferVersion.h": "#define TRT_MAJOR_RTX 1\n",
+        "sdk/include/NvInferVersion.h": ten(6),
+      },
+    );
+    t.match(message, "cannot be compiled", "there are no tools here");
+    t.match(lines.slice(-2), [
+      /^TensorRT 10 is left out: cargo is not installed/,
+      "compiling the native addon for TensorRT-RTX 1",
+    ]);
+  },
+);
+
+t.test("headers of another release in the same folder are compiled against", async (t) => {
+  const include = "cache/headers-rtx-0.9.1+rtx1.7/TRT-RTX-1.7";
+  const compiler = "package/src/node_modules/cmake-js";
+  const files = {
+    ...LIBRARY,
+    [`${include}/NvInferVersion.h`]: "#define TRT_MAJOR_RTX 1\n",
+    [`${compiler}/package.json`]: "{}",
+    // In place of CMake: it makes empty files, and those of a compiler beside them.
+    [`${compiler}/bin/cmake-js`]: `const { mkdirSync, writeFileSync } = require("node:fs");
+      const out = process.argv[process.argv.indexOf("--out") + 1];
+      mkdirSync(out + "/CMakeFiles/trtorch_rtx.dir", { recursive: true });
+      mkdirSync(out + "/Release", { recursive: true });
+      for (const name of ["core", "rtx"]) writeFileSync(out + "/Release/trtorch_" + name + ".node", "");`,
+  };
+  const script = `
+    const { existsSync, writeFileSync } = await import("node:fs");
+    const { setup } = await import("./src/backends/tensorrt/setup.ts");
+    const seen = [];
+    const round = () => setup({ flavours: ["rtx"], onLine: (line) => seen.push(line) });
+    await round();
+    await round();
+    writeFileSync("../${include}/NvInferVersion.h", "#define TRT_MAJOR_RTX 1\\n#define TRT_MINOR_RTX 8\\n");
+    writeFileSync("native/build/CMakeFiles/trtorch_rtx.dir/old.o", "");
+    await round();
+    console.log(JSON.stringify({ seen, kept: existsSync("native/build/CMakeFiles/trtorch_rtx.dir/old.o") }));`;
+  t.same(await inCopy(t, script, {}, files), {
+    seen: new Array(2).fill("compiling the native addon for TensorRT-RTX 1"),
+    kept: false,
+  });
 });
 
 t.test("doctor: what this machine can build, and why not the rest", async (t) => {
