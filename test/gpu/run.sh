@@ -10,6 +10,8 @@
 #     features  bf16, int8, refit, profiles, parts in Torch, ...; verify, run and bench over them
 #     soak      memory over loads and executions; kills
 #
+# Every step is run, whatever the ones before gave; the exit status is 1 where one failed.
+#
 # pack.sh makes what a machine without Node and npm needs.
 #
 # Environment:
@@ -32,6 +34,7 @@ read -ra models <<<"${MODELS:-lenet squeezenet1_1 bert_tiny mobilenet_v3_small r
 export LD_LIBRARY_PATH=${TENSORRT_ROOT:?names a folder with lib/libnvinfer.so.10}/lib${LEAN:+:$(dirname "$LEAN")}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 mkdir -p "$WORK/models"
 log=$out/run.log
+failed=()
 
 step() { # NAME COMMAND...
   local name=$1 start
@@ -41,6 +44,7 @@ step() { # NAME COMMAND...
   "$@" 2>&1 | tee -a "$log"
   local status=${PIPESTATUS[0]}
   echo "== $name: exit $status, $(($(date +%s) - start)) s" | tee -a "$log"
+  [ "$status" = 0 ] || failed+=("$name")
 }
 
 for name in $steps; do
@@ -97,3 +101,7 @@ for name in $steps; do
       step soak "$NODE" --expose-gc "$root/dist/test/gpu/soak.js" "$WORK" ;;
   esac
 done
+
+[ ${#failed[@]} = 0 ] && exit
+printf '== failed: %s\n' "${failed[@]}" | tee -a "$log"
+exit 1

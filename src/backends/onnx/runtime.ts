@@ -2,7 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
-import { type NumberArray, Tensor } from "../../ir/tensor.js";
+import type { ScalarType } from "../../ir/scalar-type.js";
+import { Tensor } from "../../ir/tensor.js";
 import type { DataType } from "../../network/enums.js";
 import { describe } from "../../network/inference.js";
 import type { ITensor } from "../../network/layers.js";
@@ -95,10 +96,9 @@ export class OnnxSession {
     }
     const type = ORT_TYPES[tensor.type];
     if (type === undefined) throw new TrtorchError("unsupported", `onnxruntime takes no ${tensor.type} inputs`);
+    const exact = convert(value, scalarTypeOf(tensor.type));
     // Half precision is emulated in float.
-    const dtype = isHalf(tensor.type) ? "float32" : scalarTypeOf(tensor.type);
-    const source =
-      value.dtype === dtype ? value : Tensor.of(dtype, value.sizes, rounded(tensor.type, value.toNumbers()));
+    const source = isHalf(tensor.type) ? convert(exact, "float32") : exact;
     // onnxruntime keeps a view while it runs, and typed arrays need aligned memory.
     const bytes = source.contiguousBytes();
     const { array: TypedArray } = type;
@@ -175,8 +175,8 @@ function fromOrt(type: DataType, value: OrtTensor): Tensor {
   return Tensor.from(scalarTypeOf(type), value.dims, data);
 }
 
-function rounded(type: DataType, numbers: NumberArray): NumberArray {
-  return isHalf(type) ? Tensor.of(scalarTypeOf(type), [numbers.length], numbers).toNumbers() : numbers;
+function convert(value: Tensor, dtype: ScalarType): Tensor {
+  return value.dtype === dtype ? value : Tensor.of(dtype, value.sizes, value.toNumbers());
 }
 
 function isHalf(type: DataType): boolean {

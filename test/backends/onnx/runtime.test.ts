@@ -56,6 +56,23 @@ t.test("float16 is rounded after every layer", async (t) => {
   t.same([y?.dtype, [...(y?.toNumbers() ?? [])]], ["float16", [3, Number.POSITIVE_INFINITY, 1.001953125]]);
 });
 
+t.test("wider numbers are rounded to the input's type, as an engine's inputs are", async (t) => {
+  for (const [type, dtype, rounded] of [
+    ["kHALF", "float16", 1.0009765625],
+    ["kBF16", "bfloat16", 1],
+  ] as const) {
+    const network = new Network();
+    const x = network.addInput("x", type, [1]);
+    const scale = network.addConstant(makeWeights(type, [1], [1024]));
+    const one = network.addConstant(makeWeights(type, [1], [1]));
+    network.markOutput(network.addElementWise(network.addElementWise(x, one, "kSUB"), scale, "kPROD"), "y");
+    for (const wide of ["float32", "float64", dtype] as const) {
+      const { y } = await execute(network, { x: Tensor.of(wide, [1], [1.0006]) });
+      t.same([...(y?.toNumbers() ?? [])], [(rounded - 1) * 1024], `${wide} to ${dtype}`);
+    }
+  }
+});
+
 t.test("dynamic dims are named, and one session takes all sizes", async (t) => {
   const network = new Network();
   const x = network.addDynamicInput("x", "kFLOAT", [{ min: 1, opt: 2, max: 4, symbol: "batch" }, 3]);
