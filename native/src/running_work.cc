@@ -9,14 +9,15 @@ namespace trtorch {
 
 namespace {
 
-/** A step of a build that takes longer than this is not waited for. */
+/** A step of a build, or an execution, that takes longer than this is not waited for. */
 constexpr std::chrono::seconds kPATIENCE{60};
 
 struct Registry {
   std::mutex mutex;
   std::condition_variable ended;
   std::set<std::atomic<bool>*> running;
-  std::atomic<bool> exiting{false};
+  /** The main thread's environment, when the process exits. */
+  std::atomic<napi_env> stopped{nullptr};
 };
 
 Registry& registry() {
@@ -31,6 +32,8 @@ RunningWork::RunningWork(std::atomic<bool>& cancelled) : cancelled_(cancelled) {
   Registry& all = registry();
   std::lock_guard<std::mutex> lock(all.mutex);
   all.running.insert(&cancelled_);
+  // Its thread was made or waited in a queue while the others were told.
+  if (all.stopped != nullptr) cancelled_ = true;
 }
 
 RunningWork::~RunningWork() {
@@ -40,14 +43,14 @@ RunningWork::~RunningWork() {
   all.ended.notify_all();
 }
 
-void RunningWork::stopAll() {
+void RunningWork::stopAll(Napi::Env main) {
   Registry& all = registry();
   std::unique_lock<std::mutex> lock(all.mutex);
-  all.exiting = true;
+  all.stopped = main;
   for (std::atomic<bool>* cancelled : all.running) *cancelled = true;
   all.ended.wait_for(lock, kPATIENCE, [&all] { return all.running.empty(); });
 }
 
-bool RunningWork::exiting() { return registry().exiting; }
+bool RunningWork::stopped(napi_env env) { return registry().stopped == env; }
 
 }  // namespace trtorch

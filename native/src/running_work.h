@@ -1,5 +1,7 @@
 #pragma once
 
+#include <napi.h>
+
 #include <atomic>
 
 namespace trtorch {
@@ -10,19 +12,19 @@ namespace trtorch {
  */
 class RunningWork {
  public:
-  /** `cancelled` becomes true when the process exits. */
+  /** `cancelled` becomes true when the process exits; where it is exiting already, at once. */
   explicit RunningWork(std::atomic<bool>& cancelled);
   ~RunningWork();
   RunningWork(const RunningWork&) = delete;
   RunningWork& operator=(const RunningWork&) = delete;
 
   /**
-   * Tells all work to stop and waits for it: to be called when JS hears of the exit. A handler of atexit() would come
-   * too late, after the destructors of what a library made while it worked.
+   * Tells all work of the process to stop and waits for it: to be called by the main thread's JS when it hears of the
+   * exit. A handler of atexit() would come too late, after the destructors of what a library made while it worked.
    */
-  static void stopAll();
-  /** No JS can be reached any more. */
-  static bool exiting();
+  static void stopAll(Napi::Env main);
+  /** Has the exit stopped this environment? None of its JS can be reached then; a Worker's still can. */
+  static bool stopped(napi_env env);
 
  private:
   std::atomic<bool>& cancelled_;

@@ -8,7 +8,7 @@
 namespace trtorch {
 
 Task::Task(Napi::Env env, Napi::Value keep)
-    : deferred_(Napi::Promise::Deferred::New(env)), handle_(std::make_shared<Task*>(this)) {
+    : env_(env), deferred_(Napi::Promise::Deferred::New(env)), handle_(std::make_shared<Task*>(this)) {
   Napi::Object holder = Napi::Object::New(env);
   holder.Set("keep", keep);
   keep_ = Napi::Persistent(holder);
@@ -24,7 +24,7 @@ Napi::Object Task::start(Napi::Env env, const char* name, Napi::Value onEvent, N
     *task->handle_ = nullptr;
     delete task;
   });
-  // When the process exits during the work: the thread must be gone before the libraries' own destructors run.
+  // When a Worker ends during the work: the function above, which waits for the thread, is called soon after.
   task->atExit_ = env.AddCleanupHook(+[](Task* running) { running->cancelled_ = true; }, task);
 
   Napi::Object result = Napi::Object::New(env);
@@ -37,11 +37,11 @@ Napi::Object Task::start(Napi::Env env, const char* name, Napi::Value onEvent, N
 }
 
 void Task::emit(MakeEvent event) {
-  if (RunningWork::exiting()) return;
+  if (RunningWork::stopped(env_)) return;
   auto* boxed = new MakeEvent(std::move(event));
-  auto deliver = [](Napi::Env env, Napi::Function callback, MakeEvent* made) {
+  auto deliver = [](Napi::Env env, Napi::Function callback, MakeEvent* boxed) {
+    const std::unique_ptr<MakeEvent> made(boxed);
     callback.Call({(*made)(env)});
-    delete made;
   };
   if (toMain_.NonBlockingCall(boxed, deliver) != napi_ok) delete boxed;
 }
@@ -52,12 +52,13 @@ void Task::run() {
   {
     const RunningWork running(cancelled_);
     try {
+      if (cancelled_) throw Failure("cancelled", "the work was cancelled before it began");
       make = work_(*this);
     } catch (...) {
       failure = std::current_exception();
     }
   }
-  if (RunningWork::exiting()) {
+  if (RunningWork::stopped(env_)) {
     // Ending this thread would run the library's thread-local destructors beside its static ones.
     for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
   }

@@ -35,6 +35,7 @@ class Task {
   void run();
   void settle(Napi::Env env, const MakeValue& make, const std::exception_ptr& failure);
 
+  const napi_env env_;
   Napi::Promise::Deferred deferred_;
   Napi::ObjectReference keep_;
   Napi::ThreadSafeFunction toMain_;

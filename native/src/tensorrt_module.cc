@@ -20,6 +20,8 @@ Napi::Value libraryVersion(const Napi::CallbackInfo& info) {
       .Get("promise");
 }
 
+void stop(const Napi::CallbackInfo& info) { trtorch::RunningWork::stopAll(info.Env()); }
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("flavour", TRTORCH_FLAVOUR);
   exports.Set("headersVersion", trtorch::kHEADERS.toString());
@@ -30,7 +32,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("loadEngine", Napi::Function::New(env, trtorch::loadEngine));
   exports.Set("executeEngine", Napi::Function::New(env, trtorch::executeEngine));
   exports.Set("disposeEngine", Napi::Function::New(env, trtorch::disposeEngine));
-  exports.Set("stop", Napi::Function::New(env, [](const Napi::CallbackInfo&) { trtorch::RunningWork::stopAll(); }));
+  exports.Set("stop", Napi::Function::New(env, stop));
   return exports;
 }
 

@@ -1,3 +1,4 @@
+import { isMainThread } from "node:worker_threads";
 import type { NetworkProgram, ProgramRange } from "../../network/program.js";
 import type { Device, DeviceDiscovery } from "../../plan/device.js";
 import { type ErrorCode, TrtorchError } from "../../util/errors.js";
@@ -117,7 +118,7 @@ export interface TensorRTAddon {
     },
   ): Promise<NativeExecution>;
   disposeEngine(handle: EngineHandle): void;
-  /** Cancels all builds and waits until no thread is in the library; for when the process exits. */
+  /** Cancels all that runs and waits until no thread is in the library; for when the process exits, on its main thread. */
   stop(): void;
 }
 
@@ -134,8 +135,9 @@ export function tensorrtAddon(flavour: Flavour): TensorRTAddon {
   const addon = loadAddon<TensorRTAddon>(`trtorch_${flavour}`);
   if (addon !== undefined) {
     loaded.set(flavour, addon);
-    // `process.exit()` takes the library apart, whatever its threads are doing.
-    process.once("exit", () => addon.stop());
+    // `process.exit()` takes the library apart, whatever its threads are doing. A Worker's exit is none of the process:
+    // the addon itself cancels what the Worker began, and waits for it.
+    if (isMainThread) process.once("exit", () => addon.stop());
     return addon;
   }
   throw new TrtorchError(

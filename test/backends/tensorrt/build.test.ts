@@ -197,6 +197,14 @@ t.test("the process may exit in the middle of a build", async (t) => {
   await t.rejects(run, { code: 3, signal: null }, "with its own exit code, and no crash");
 });
 
+t.test("a Worker's exit ends its own build alone, and the process may exit during a Worker's", async (t) => {
+  const script = new URL("workers.ts", import.meta.url);
+  // Only what hangs is ended by the limit.
+  const limits = { timeout: 300_000, killSignal: "SIGKILL" } as const;
+  const run = promisify(execFile)(process.execPath, ["--import", "tsx", script.pathname], limits);
+  await t.rejects(run, { code: 3, signal: null, stdout: "goes on\n" });
+});
+
 t.test("describing a network builds nothing", async (t) => {
   const network = convolutions(1, { min: 1, opt: 2, max: 3 });
   const described = await describeNetwork(network, { flavour: "rtx" });
