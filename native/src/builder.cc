@@ -24,7 +24,7 @@ namespace {
 
 using namespace nvinfer1;
 
-/** What src/backends/tensorrt/options.ts hands over; each field is null or absent where the library's default holds. */
+/** What `nativeOptions` of src/backends/tensorrt/index.ts makes; null or absent is the library's default. */
 struct BuildOptions {
   Severity logLevel = Severity::kWARNING;
   std::optional<double> workspace;
@@ -174,6 +174,12 @@ std::unique_ptr<IBuilder> createBuilder(const Library& library) {
   return builder;
 }
 
+std::unique_ptr<IBuilderConfig> createConfig(const Library& library, IBuilder& builder) {
+  std::unique_ptr<IBuilderConfig> config(builder.createBuilderConfig());
+  if (config == nullptr) throw Failure("library", library.name() + " could not create a builder configuration");
+  return config;
+}
+
 std::unique_ptr<INetworkDefinition> createNetwork(const Library& library, IBuilder& builder) {
   // Where the flag is deprecated, it names the only way there is.
   const auto flags = 1U << static_cast<uint32_t>(NetworkDefinitionCreationFlag::kSTRONGLY_TYPED);
@@ -224,6 +230,7 @@ void addProfiles(IBuilder& builder, IBuilderConfig& config, const Program& progr
   if (!needed) return;
   for (size_t p = 0; p <= options.profiles.size(); p++) {
     IOptimizationProfile* profile = builder.createOptimizationProfile();
+    if (profile == nullptr) throw Failure("library", "TensorRT could not create an optimization profile");
     for (size_t i = 0; i < program.inputs.size(); i++) {
       const ProgramInput& input = program.inputs[i];
       if (p > 0 && i >= options.profiles[p - 1].size()) {
@@ -362,7 +369,7 @@ Task::MakeValue runBuild(Task& task, const std::string& path, const Program& pro
     network = createNetwork(library, builder);
     throwIfCancelled(task);
     Replay(library, *network).run(program);
-    config.reset(builder.createBuilderConfig());
+    config = createConfig(library, builder);
     configure(*config, options);
     addProfiles(builder, *config, program, options);
     cache = attachTimingCache(*config, options, task);
@@ -439,17 +446,23 @@ Task::MakeValue runCombine(const std::string& path, const std::vector<char>& kep
   throw Failure("unsupported", "TensorRT-RTX has no timing cache");
 #else
   const Library& library = Library::open(path);
-  const std::unique_ptr<IBuilder> builder = createBuilder(library);
-  const std::unique_ptr<IBuilderConfig> config(builder->createBuilderConfig());
-  const auto read = [&](const std::vector<char>& bytes) {
-    return std::unique_ptr<ITimingCache>(config->createTimingCache(bytes.data(), bytes.size()));
-  };
-  const auto result = read(kept), other = read(added);
-  if (result == nullptr || other == nullptr || !result->combine(*other, false)) {
-    throw Failure("library", "the timing cache is damaged, or of another GPU or library");
+  const LogSink sink(Severity::kERROR, [](Severity, const char*) {});
+  try {
+    const std::unique_ptr<IBuilder> builder = createBuilder(library);
+    const std::unique_ptr<IBuilderConfig> config = createConfig(library, *builder);
+    const auto read = [&](const std::vector<char>& bytes) {
+      return std::unique_ptr<ITimingCache>(config->createTimingCache(bytes.data(), bytes.size()));
+    };
+    const auto result = read(kept), other = read(added);
+    if (result == nullptr || other == nullptr || !result->combine(*other, false)) {
+      throw Failure("library", "the timing cache is damaged, or of another GPU or library");
+    }
+    const std::shared_ptr<IHostMemory> combined(result->serialize());
+    return [combined](Napi::Env env) -> Napi::Value { return hostMemoryToBuffer(env, combined); };
+  } catch (Failure& failure) {
+    failure.log = sink.errors();
+    throw;
   }
-  const std::shared_ptr<IHostMemory> combined(result->serialize());
-  return [combined](Napi::Env env) -> Napi::Value { return hostMemoryToBuffer(env, combined); };
 #endif
 }
 

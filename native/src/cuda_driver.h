@@ -22,7 +22,6 @@ namespace trtorch {
 /** name in this struct, exported symbol (the ABI version that CUDA 12's headers choose), arguments. */
 #define TRTORCH_CUDA_FUNCTIONS(F)                                                               \
   F(init, "cuInit", (unsigned flags))                                                           \
-  F(driverGetVersion, "cuDriverGetVersion", (int* version))                                     \
   F(getErrorName, "cuGetErrorName", (CUresult error, const char** text))                        \
   F(getErrorString, "cuGetErrorString", (CUresult error, const char** text))                    \
   F(deviceGetCount, "cuDeviceGetCount", (int* count))                                           \

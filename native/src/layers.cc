@@ -41,7 +41,7 @@ void needRelease(const Replay& replay, const Layer& layer, const Version& releas
 #endif
 }
 
-/** Indices of type int64 can be asked for since 10.14 at the latest; before, they are int32 and cast. */
+/** TensorRT gives indices of type int64 from 10.14 on; those of older libraries are int32, and are cast. */
 bool hasIndicesType(const Replay& replay) {
 #ifdef TRTORCH_RTX
   (void)replay;

@@ -18,8 +18,7 @@ class Replay {
 
   void run(const Program& program);
 
-  /** The library's tensor for a tensor of the program. */
-  nvinfer1::ITensor& tensor(int id) const { return *tensors_.at(id); }
+  /** The library's tensors for those of the program. */
   const std::unordered_map<int, nvinfer1::ITensor*>& tensors() const { return tensors_; }
 
   // For the functions of layers.cc.
