@@ -2,9 +2,13 @@
 
 #include <NvInferRuntime.h>
 
+#include <string>
+
+#include "failure.h"
+
 namespace trtorch {
 
-/** Bits that an element takes in memory. */
+/** Bits that an element takes in memory. Throws Failure("unsupported") for a type that networks here do not have. */
 inline int64_t bitsOf(nvinfer1::DataType type) {
   using nvinfer1::DataType;
   switch (type) {
@@ -16,10 +20,15 @@ inline int64_t bitsOf(nvinfer1::DataType type) {
     case DataType::kHALF:
     case DataType::kBF16:
       return 16;
+    case DataType::kINT8:
+    case DataType::kUINT8:
+    case DataType::kBOOL:
+    case DataType::kFP8:
+      return 8;
     case DataType::kINT4:
       return 4;
     default:
-      return 8;
+      throw Failure("unsupported", "TensorRT's type " + std::to_string(static_cast<int>(type)) + " is not supported");
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "element_size.h"
 #include "failure.h"
@@ -17,6 +18,8 @@ using namespace nvinfer1;
 constexpr int kCAPTURE_THREAD_LOCAL = 1;
 // CU_STREAM_NON_BLOCKING.
 constexpr unsigned kNON_BLOCKING = 1;
+
+constexpr Dims kUNKNOWN{-1, {}};
 
 std::string format(const Dims& dims) {
   std::string text = "[";
@@ -37,7 +40,8 @@ class Engine::OutputAllocator : public IOutputAllocator {
   void* reallocateOutputAsync(char const*, void*, uint64_t size, uint64_t, cudaStream_t) override { return grow(size); }
   void notifyShape(char const*, Dims const& dims) noexcept override { this->dims = dims; }
 
-  Dims dims{};
+  /** Of the last execution. */
+  Dims dims = kUNKNOWN;
 
  private:
   void* grow(uint64_t size) noexcept {
@@ -57,7 +61,7 @@ Engine::Binding::Binding(const CudaDriver& cuda, TensorInfo info) : info(std::mo
 Engine::Binding::~Binding() = default;
 
 Engine::Engine(const Library& library, const std::string& device, const void* bytes, size_t size, bool allowHostCode)
-    : cuda_(CudaDriver::get()) {
+    : library_(library), cuda_(CudaDriver::get()) {
   device_ = cuda_.findDevice(device);
   deviceName_ = cuda_.describe(device_);
   cuda_.check(cuda_.primaryRetain(&context_, device_), "open " + deviceName_);
@@ -122,14 +126,44 @@ void Engine::readTensors() {
     info.dims = engine_->getTensorShape(name);
     info.isInput = engine_->getTensorIOMode(name) == TensorIOMode::kINPUT;
     info.onHost = engine_->getTensorLocation(name) == TensorLocation::kHOST;
-    for (int32_t p = 0; info.isInput && p < profiles; p++) {
+    // Throws for a type that this addon does not know.
+    bitsOf(info.type);
+    for (int32_t p = 0; p < profiles; p++) {
+      if (engine_->getTensorFormat(name, p) != TensorFormat::kLINEAR) {
+        const char* format = engine_->getTensorFormatDesc(name, p);
+        Failure failure("unsupported", "the engine wants '" + info.name + "' in another format than the linear one: " +
+                                           (format != nullptr ? format : "unknown"));
+        failure.hint = "Build the engine with linear inputs and outputs, as trtorch-build does.";
+        throw failure;
+      }
+      if (!info.isInput) continue;
       info.profiles.push_back({engine_->getProfileShape(name, p, OptProfileSelector::kMIN),
                                engine_->getProfileShape(name, p, OptProfileSelector::kOPT),
                                engine_->getProfileShape(name, p, OptProfileSelector::kMAX)});
+      const auto values = info.onHost ? readValues(name, p, countOf(info.profiles.back().min)) : std::nullopt;
+      if (values) info.values.push_back(*values);
     }
     tensors_.push_back(info);
     bindings_.push_back(std::make_unique<Binding>(cuda_, info));
   }
+}
+
+std::optional<TensorInfo::Range<std::vector<int64_t>>> Engine::readValues(const char* name, int32_t profile,
+                                                                          int64_t count) const {
+  const auto read = [&](OptProfileSelector select) -> std::vector<int64_t> {
+#if NV_TENSORRT_MAJOR == 10
+    // Values are read in the form that they were set in. builder.cc sets the 32-bit one, which all releases have.
+    const int32_t* narrow = engine_->getProfileTensorValues(name, profile, select);
+    if (narrow != nullptr) return {narrow, narrow + count};
+    if (!library_.has({10, 11, 0})) return {};
+#endif
+    const int64_t* values = engine_->getProfileTensorValuesV2(name, profile, select);
+    return values != nullptr ? std::vector<int64_t>(values, values + count) : std::vector<int64_t>();
+  };
+  TensorInfo::Range<std::vector<int64_t>> range{read(OptProfileSelector::kMIN), read(OptProfileSelector::kOPT),
+                                                read(OptProfileSelector::kMAX)};
+  if (range.min.empty() || range.opt.empty() || range.max.empty()) return std::nullopt;
+  return range;
 }
 
 void Engine::setInput(Binding& binding, const InputData& input) {
@@ -163,6 +197,13 @@ void Engine::setOutput(Binding& binding) {
     if (execution_->setOutputAllocator(name, binding.allocator.get())) return;
     throw Failure("library", "the engine refuses an allocator for output '" + info.name + "'");
   }
+  if (binding.allocator != nullptr) {
+    // Its size was unknown in the execution before, and other inputs tell it.
+    if (!execution_->setOutputAllocator(name, nullptr)) {
+      throw Failure("library", "the engine keeps the allocator of output '" + info.name + "'");
+    }
+    binding.allocator.reset();
+  }
   binding.size = static_cast<size_t>(bytesOf(dims, info.type));
   binding.host.reserve(binding.size);
   if (!info.onHost) binding.device.reserve(binding.size);
@@ -173,19 +214,30 @@ void Engine::setOutput(Binding& binding) {
 }
 
 void Engine::enqueue() {
+  for (const auto& binding : bindings_) {
+    if (binding->allocator != nullptr) binding->allocator->dims = kUNKNOWN;
+  }
   if (!execution_->enqueueV3(stream_)) throw Failure("library", "TensorRT could not execute the engine");
 }
 
-bool Engine::capture() {
+std::string Engine::bindingsKey() const {
   std::string key = std::to_string(profile_);
+  for (const auto& binding : bindings_) {
+    const bool onHost = binding->info.onHost;
+    key += " " + format(execution_->getTensorShape(binding->info.name.c_str())) + "@" +
+           std::to_string(onHost ? reinterpret_cast<uintptr_t>(binding->host.pointer()) : binding->device.address());
+    // Such an input's values are read while the work is enqueued, and not when a graph repeats it.
+    if (onHost && binding->info.isInput) key.append(static_cast<const char*>(binding->host.pointer()), binding->size);
+  }
+  return key;
+}
+
+bool Engine::capture() {
+  if (graph_ != nullptr) return true;
   for (const auto& binding : bindings_) {
     // How much such an output holds is decided on the host while the engine runs.
     if (binding->allocator != nullptr) return false;
-    key += " " + format(execution_->getTensorShape(binding->info.name.c_str())) + "@" +
-           std::to_string(binding->device.address());
   }
-  if (graph_ != nullptr && key == graphKey_) return true;
-  dropGraph();
   // TensorRT settles what it defers until the first execution with new shapes.
   enqueue();
   cuda_.check(cuda_.streamSynchronize(stream_), "execute the engine");
@@ -199,14 +251,12 @@ bool Engine::capture() {
     graph_ = nullptr;
     return false;
   }
-  graphKey_ = key;
   return true;
 }
 
 void Engine::dropGraph() {
   if (graph_ != nullptr) cuda_.graphExecDestroy(graph_);
   graph_ = nullptr;
-  graphKey_.clear();
 }
 
 float Engine::timed(bool graph) {
@@ -227,6 +277,9 @@ std::vector<OutputData> Engine::readOutputs() {
   for (const auto& binding : bindings_) {
     if (binding->info.isInput || binding->info.onHost) continue;
     if (binding->allocator != nullptr) {
+      if (binding->allocator->dims.nbDims < 0) {
+        throw Failure("library", "the engine did not tell the dims of output '" + binding->info.name + "'");
+      }
       binding->size = static_cast<size_t>(bytesOf(binding->allocator->dims, binding->info.type));
       binding->host.reserve(binding->size);
     }
@@ -248,8 +301,15 @@ std::vector<OutputData> Engine::readOutputs() {
   return outputs;
 }
 
-ExecuteResult Engine::execute(const std::vector<InputData>& inputs, const ExecuteOptions& options) {
+ExecuteResult Engine::execute(const std::vector<InputData>& inputs, const ExecuteOptions& options,
+                              const std::atomic<bool>& cancelled) {
+  const auto throwIfCancelled = [&cancelled] {
+    if (cancelled) throw Failure("cancelled", "the execution was cancelled");
+  };
   std::lock_guard<std::mutex> lock(mutex_);
+  throwIfCancelled();
+  // Empty until this execution has succeeded: after a failure, nothing is taken over.
+  const std::string lastKey = std::exchange(lastKey_, "");
   ContextScope scope(cuda_, context_);
   if (options.profile != profile_) {
     if (!execution_->setOptimizationProfileAsync(options.profile, stream_)) {
@@ -273,11 +333,21 @@ ExecuteResult Engine::execute(const std::vector<InputData>& inputs, const Execut
     cuda_.check(cuda_.copyToDevice(binding->device.address(), binding->host.pointer(), binding->size, stream_),
                 "copy input '" + binding->info.name + "'");
   }
+  // What was captured holds only as long as the context stays as it was then, with and without a graph.
+  const std::string key = bindingsKey();
+  if (key != lastKey) dropGraph();
   ExecuteResult result;
   result.usedGraph = options.graph && capture();
-  for (int i = 0; i < options.warmup; i++) timed(result.usedGraph);
-  for (int i = 0; i < options.iterations; i++) result.times.push_back(timed(result.usedGraph));
+  for (int i = 0; i < options.warmup; i++) {
+    throwIfCancelled();
+    timed(result.usedGraph);
+  }
+  for (int i = 0; i < options.iterations; i++) {
+    throwIfCancelled();
+    result.times.push_back(timed(result.usedGraph));
+  }
   result.outputs = readOutputs();
+  lastKey_ = key;
   return result;
 }
 

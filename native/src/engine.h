@@ -2,8 +2,10 @@
 
 #include <NvInferRuntime.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,11 +24,15 @@ struct TensorInfo {
   bool isInput;
   /** Its values are sizes, read on the host. */
   bool onHost;
-  /** For an input: smallest, best and largest, a profile each. */
-  struct Shapes {
-    nvinfer1::Dims min, opt, max;
+  /** Smallest, best and largest. */
+  template <typename T>
+  struct Range {
+    T min, opt, max;
   };
-  std::vector<Shapes> profiles;
+  /** For an input: its dims, a profile each. */
+  std::vector<Range<nvinfer1::Dims>> profiles;
+  /** For an input on the host: its values, a profile each. Empty where the library does not tell. */
+  std::vector<Range<std::vector<int64_t>>> values;
 };
 
 struct InputData {
@@ -71,7 +77,9 @@ class Engine {
   /** "NVIDIA H200 (sm_90)". */
   const std::string& deviceName() const { return deviceName_; }
 
-  ExecuteResult execute(const std::vector<InputData>& inputs, const ExecuteOptions& options);
+  /** Throws Failure("cancelled") before an execution where `cancelled` has become true. */
+  ExecuteResult execute(const std::vector<InputData>& inputs, const ExecuteOptions& options,
+                        const std::atomic<bool>& cancelled);
 
  private:
   class OutputAllocator;
@@ -89,15 +97,21 @@ class Engine {
   };
 
   void readTensors();
+  /** Of an input on the host. Nothing where the library does not tell. */
+  std::optional<TensorInfo::Range<std::vector<int64_t>>> readValues(const char* name, int32_t profile,
+                                                                    int64_t count) const;
   void setInput(Binding& binding, const InputData& input);
   void setOutput(Binding& binding);
   void enqueue();
-  /** Captures the work for the shapes that are set; false where the engine cannot be captured. */
+  /** What an execution depends on besides the numbers on the device. */
+  std::string bindingsKey() const;
+  /** Captures the work for what is bound; false where the engine cannot be captured. */
   bool capture();
   void dropGraph();
   std::vector<OutputData> readOutputs();
   float timed(bool graph);
 
+  const Library& library_;
   const CudaDriver& cuda_;
   CUdevice device_ = 0;
   CUcontext context_ = nullptr;
@@ -113,8 +127,8 @@ class Engine {
   std::vector<std::unique_ptr<Binding>> bindings_;
   int profile_ = 0;
   CUgraphExec graph_ = nullptr;
-  /** The shapes and addresses that graph_ was captured with. */
-  std::string graphKey_;
+  /** bindingsKey() of the last execution. */
+  std::string lastKey_;
 };
 
 }  // namespace trtorch

@@ -32,9 +32,28 @@ Napi::Value makeHandle(Napi::Env env, std::shared_ptr<Engine> engine, int64_t si
   });
 }
 
-Napi::Array fromDims(Napi::Env env, const nvinfer1::Dims& dims) {
+Napi::Array fromNumbers(Napi::Env env, const nvinfer1::Dims& dims) {
   Napi::Array array = Napi::Array::New(env);
   for (int32_t i = 0; i < dims.nbDims; i++) array.Set(i, static_cast<double>(dims.d[i]));
+  return array;
+}
+
+Napi::Array fromNumbers(Napi::Env env, const std::vector<int64_t>& values) {
+  Napi::Array array = Napi::Array::New(env, values.size());
+  for (uint32_t i = 0; i < values.size(); i++) array.Set(i, static_cast<double>(values[i]));
+  return array;
+}
+
+template <typename T>
+Napi::Array fromRanges(Napi::Env env, const std::vector<TensorInfo::Range<T>>& ranges) {
+  Napi::Array array = Napi::Array::New(env, ranges.size());
+  for (uint32_t i = 0; i < ranges.size(); i++) {
+    Napi::Object range = Napi::Object::New(env);
+    range.Set("min", fromNumbers(env, ranges[i].min));
+    range.Set("opt", fromNumbers(env, ranges[i].opt));
+    range.Set("max", fromNumbers(env, ranges[i].max));
+    array.Set(i, range);
+  }
   return array;
 }
 
@@ -42,20 +61,13 @@ Napi::Value fromTensors(Napi::Env env, const std::vector<TensorInfo>& tensors) {
   Napi::Array array = Napi::Array::New(env, tensors.size());
   for (uint32_t i = 0; i < tensors.size(); i++) {
     const TensorInfo& from = tensors[i];
-    Napi::Array profiles = Napi::Array::New(env, from.profiles.size());
-    for (uint32_t p = 0; p < from.profiles.size(); p++) {
-      Napi::Object profile = Napi::Object::New(env);
-      profile.Set("min", fromDims(env, from.profiles[p].min));
-      profile.Set("opt", fromDims(env, from.profiles[p].opt));
-      profile.Set("max", fromDims(env, from.profiles[p].max));
-      profiles.Set(p, profile);
-    }
     Napi::Object tensor = Napi::Object::New(env);
     tensor.Set("name", from.name);
     tensor.Set("type", static_cast<int>(from.type));
-    tensor.Set("dims", fromDims(env, from.dims));
+    tensor.Set("dims", fromNumbers(env, from.dims));
     tensor.Set("isInput", from.isInput);
-    tensor.Set("profiles", profiles);
+    tensor.Set("profiles", fromRanges(env, from.profiles));
+    tensor.Set("values", fromRanges(env, from.values));
     array.Set(i, tensor);
   }
   return array;
@@ -68,7 +80,7 @@ Napi::Value fromResult(Napi::Env env, ExecuteResult& result) {
     Napi::Object output = Napi::Object::New(env);
     output.Set("name", from.name);
     output.Set("type", static_cast<int>(from.type));
-    output.Set("dims", fromDims(env, from.dims));
+    output.Set("dims", fromNumbers(env, from.dims));
     uint8_t* bytes = from.bytes.release();
     output.Set("data", Napi::Buffer<uint8_t>::New(env, bytes, from.size, [](Napi::Env, uint8_t* data) { delete[] data; }));
     outputs.Set(i, output);
@@ -110,7 +122,7 @@ class ExecuteWorker : public Napi::AsyncWorker {
     const RunningWork running(cancelled_);
     LogSink sink(Severity::kERROR, [](Severity, const char*) {});
     try {
-      result_ = engine_->execute(inputs_, options_);
+      result_ = engine_->execute(inputs_, options_, cancelled_);
     } catch (Failure& failure) {
       failure.log = sink.errors();
       failure_ = std::make_unique<Failure>(failure);
@@ -137,7 +149,7 @@ class ExecuteWorker : public Napi::AsyncWorker {
   ExecuteOptions options_;
   ExecuteResult result_;
   std::unique_ptr<Failure> failure_;
-  /** An execution is too short to be stopped; the process's exit waits for it. */
+  /** One execution is too short to be stopped, and a benchmark has many. */
   std::atomic<bool> cancelled_{false};
 };
 

@@ -36,9 +36,9 @@ export function engineExecutable(engine: Engine, profile: number): Executable {
   const place = `${FLAVOUR_FACTS[engine.flavour].product} on ${engine.device}`;
   return {
     place,
-    inputs: engine.inputs.map(({ name, type, profiles }) => {
+    inputs: engine.inputs.map(({ name, type, profiles, values }) => {
       const shape = profiles[profile];
-      if (shape !== undefined) return { name, type, shape, values: null };
+      if (shape !== undefined) return { name, type, shape, values: values[profile] ?? null };
       throw new TrtorchError("usage", `the engine has no optimization profile ${profile}`, {
         hint: `It has ${profiles.length}, counted from 0.`,
       });

@@ -6,7 +6,7 @@ import { writeNpz } from "../../src/util/npz.js";
 import { compareOnDevice } from "../../src/worker/golden-device.js";
 
 const vector = (...values: number[]) => Tensor.of("float32", [values.length], values);
-const tensor = (name: string): EngineTensor => ({ name, type: "kFLOAT", dims: [2], profiles: [] });
+const tensor = (name: string): EngineTensor => ({ name, type: "kFLOAT", dims: [2], profiles: [], values: [] });
 
 /** An engine on no GPU, whose `sum` and `difference` are a little off. */
 const engine = {

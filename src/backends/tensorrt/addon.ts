@@ -63,6 +63,8 @@ export interface NativeEngineTensor {
   readonly isInput: boolean;
   /** For an input: its range, an optimization profile each. */
   readonly profiles: readonly ProgramRange[];
+  /** For an input whose values are sizes: their range, an optimization profile each; else empty. */
+  readonly values: readonly ProgramRange[];
 }
 
 export interface NativeExecution {

@@ -39,6 +39,8 @@ export interface EngineTensor {
   readonly dims: readonly number[];
   /** For an input: the dims it may have, an optimization profile each. */
   readonly profiles: readonly ProgramRange[];
+  /** For an input whose values are sizes of other tensors: those it may have, an optimization profile each; else empty. */
+  readonly values: readonly ProgramRange[];
 }
 
 export interface ExecuteOptions {
@@ -133,9 +135,9 @@ export class Engine {
     this.#handle = handle;
     this.flavour = addon.flavour;
     this.device = device;
-    const made = tensors.map(({ name, type, dims, isInput, profiles }) => ({
+    const made = tensors.map(({ isInput, type, ...tensor }) => ({
       isInput,
-      tensor: { name, type: DATA_TYPES[type] as DataType, dims, profiles },
+      tensor: { ...tensor, type: DATA_TYPES[type] as DataType },
     }));
     this.inputs = made.filter(({ isInput }) => isInput).map(({ tensor }) => tensor);
     this.outputs = made.filter(({ isInput }) => !isInput).map(({ tensor }) => tensor);
@@ -144,7 +146,7 @@ export class Engine {
   /**
    * Outputs by name for inputs by name. Numbers of another dtype than the input's are converted to it.
    *
-   * Rejects with `mismatch` for missing inputs and for dims outside every optimization profile.
+   * Rejects with `mismatch` for missing inputs, and for dims or sizes outside every optimization profile.
    */
   async execute(
     inputs: Readonly<Record<string, Tensor>>,
@@ -175,39 +177,54 @@ export class Engine {
     inputs: Readonly<Record<string, Tensor>>,
     options: { warmup: number; iterations: number; graph: boolean },
   ): Promise<NativeExecution> {
-    const values = this.inputs.map((input) => {
-      const value = inputs[input.name];
-      if (value !== undefined) return toBytes(input, value);
-      throw new TrtorchError("mismatch", `there is no value for the input ${input.name}`, {
+    const values = this.inputs.map(({ name }) => {
+      const value = inputs[name];
+      if (value !== undefined) return value;
+      throw new TrtorchError("mismatch", `there is no value for the input ${name}`, {
         hint: `Inputs: ${this.inputs.map(({ name }) => name).join(", ")}.`,
       });
     });
-    const profile = this.#chooseProfile(values.map(({ dims }) => dims));
-    const run = this.#last.then(() => this.#addon.executeEngine(this.#handle, values, { profile, ...options }));
+    const profile = this.#chooseProfile(values);
+    const bytes = this.inputs.map((input, i) => toBytes(input, values[i] as Tensor));
+    const run = this.#last.then(() => this.#addon.executeEngine(this.#handle, bytes, { profile, ...options }));
     this.#last = run.catch(() => {});
     return run.catch((error: unknown) => {
       throw fromNative(error);
     });
   }
 
-  /** The first profile that all dims fit in. */
-  #chooseProfile(dims: readonly (readonly number[])[]): number {
-    const fits = (range: ProgramRange | undefined, sizes: readonly number[]): boolean =>
-      range !== undefined &&
-      range.min.length === sizes.length &&
-      sizes.every((size, axis) => size >= (range.min[axis] ?? 0) && size <= (range.max[axis] ?? 0));
-    const count = this.inputs[0]?.profiles.length ?? 1;
-    for (let profile = 0; profile < count; profile++) {
-      if (this.inputs.every((input, i) => fits(input.profiles[profile], dims[i] ?? []))) return profile;
-    }
-    const wrong = this.inputs.findIndex((input, i) => !input.profiles.some((range) => fits(range, dims[i] ?? [])));
-    if (wrong < 0)
-      throw new TrtorchError("mismatch", "no optimization profile of the engine takes these dims together");
-    const { name, profiles } = this.inputs[wrong] as EngineTensor;
-    throw new TrtorchError("mismatch", `input ${name} is [${dims[wrong]}], which the engine was not built for`, {
-      hint: `It takes ${profiles.map(({ min, max }) => `[${min}] to [${max}]`).join(", or ")}.`,
+  /** The first profile that all dims, and all values that are sizes, fit in. */
+  #chooseProfile(values: readonly Tensor[]): number {
+    const given = this.inputs.map((input, i) => {
+      const { sizes } = values[i] as Tensor;
+      return { input, sizes, numbers: input.values.length === 0 ? [] : [...(values[i] as Tensor).toNumbers()] };
     });
+    const takes = ({ input, sizes, numbers }: (typeof given)[number], profile: number): boolean =>
+      fits(input.profiles[profile], sizes) && (input.values.length === 0 || fits(input.values[profile], numbers));
+    const profiles = Array.from({ length: this.inputs[0]?.profiles.length ?? 1 }, (_, profile) => profile);
+    const found = profiles.find((profile) => given.every((one) => takes(one, profile)));
+    if (found !== undefined) return found;
+    const wrong = given.find((one) => !profiles.some((profile) => takes(one, profile)));
+    if (wrong === undefined) {
+      throw new TrtorchError("mismatch", "no optimization profile of the engine takes these inputs together");
+    }
+    const { input, sizes, numbers } = wrong;
+    const wrongDims = !input.profiles.some((range) => fits(range, sizes));
+    const ranges = wrongDims ? input.profiles : input.values;
+    throw new TrtorchError(
+      "mismatch",
+      `input ${input.name} ${wrongDims ? `is [${sizes}]` : `holds [${numbers}]`}, which the engine was not built for`,
+      { hint: `It takes ${[...new Set(ranges.map(({ min, max }) => `[${min}] to [${max}]`))].join(", or ")}.` },
+    );
   }
+}
+
+function fits(range: ProgramRange | undefined, numbers: readonly number[]): boolean {
+  return (
+    range !== undefined &&
+    range.min.length === numbers.length &&
+    numbers.every((number, i) => number >= (range.min[i] ?? 0) && number <= (range.max[i] ?? 0))
+  );
 }
 
 function toBytes(input: EngineTensor, value: Tensor): { name: string; dims: readonly number[]; data: Uint8Array } {

@@ -40,11 +40,12 @@ t.test("what an engine says of itself", async (t) => {
           { min: [1, 4], opt: [1, 4], max: [8, 4] },
           { min: [9, 4], opt: [9, 4], max: [64, 4] },
         ],
+        values: [],
       },
     ],
     outputs: [
-      { name: "y", type: "kFLOAT", dims: [-1, 4], profiles: [] },
-      { name: "places", type: "kINT64", dims: [-1], profiles: [] },
+      { name: "y", type: "kFLOAT", dims: [-1, 4], profiles: [], values: [] },
+      { name: "places", type: "kINT64", dims: [-1], profiles: [], values: [] },
     ],
   });
 });
@@ -63,6 +64,51 @@ t.test("executions: fixed and data-dependent outputs, profiles, graphs, calls at
     [2, 4],
     [3, 4],
   ]);
+});
+
+t.test("a graph is made anew when an input's values that are sizes change", async (t) => {
+  // The last graph is one from before, and repeats nothing: the fake's launches do nothing.
+  t.same(seen.graphsOfSizes, [2, 12, 12, 2, 14, 16, 16]);
+});
+
+t.test("inputs whose values are sizes tell their range, and samples are of it", async (t) => {
+  const range = { min: [0], opt: [10], max: [20] };
+  t.same(seen.size.values, [
+    ["x", []],
+    ["n", [range, range]],
+  ]);
+  t.same(seen.size.samples, [[0], [10], [20]]);
+  t.match(seen.size.tooLarge, {
+    code: "mismatch",
+    message: "input n holds [21], which the engine was not built for",
+    hint: "It takes [0] to [20].",
+  });
+});
+
+t.test("an output's size may be known in one execution and not in the next", async (t) => {
+  const positive = Array.from({ length: 32 }, (_, i) => (i > 2 ? i : -1));
+  t.same(seen.places, [[3], positive, [3, 4, 5, 6, 7]]);
+  t.match(seen.untold, { code: "library", message: "the engine did not tell the dims of output 'places'" });
+});
+
+t.test("formats and types that engines here do not have are refused when they are loaded", async (t) => {
+  t.match(seen.vectorized, {
+    code: "unsupported",
+    message: "the engine wants 'x' in another format than the linear one: four channels in one",
+    hint: /linear inputs and outputs/,
+  });
+  t.match(seen.later, { code: "unsupported", message: "TensorRT's type 10 is not supported" });
+});
+
+t.test("the process may exit in the middle of a benchmark", async (t) => {
+  const run = await execa(process.execPath, ["--import", "tsx", join(sources, "exit-while-running.ts")], {
+    env: { ...env, LD_LIBRARY_PATH: libraries },
+    extendEnv: false,
+    reject: false,
+  });
+  t.equal(run.exitCode, 3, run.stderr);
+  const executions = Number(/(\d+) slow executions/.exec(run.stderr)?.[1]);
+  t.ok(executions >= 1 && executions < 20_000, `${executions} of 20000 executions`);
 });
 
 t.test("failures", async (t) => {

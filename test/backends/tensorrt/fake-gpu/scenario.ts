@@ -1,5 +1,7 @@
 import { discoverDevices, loadEngine } from "../../../../src/backends/tensorrt/index.js";
 import { Tensor } from "../../../../src/ir/tensor.js";
+import { engineExecutable } from "../../../../src/worker/executable.js";
+import { sampleInputs } from "../../../../src/worker/sample-inputs.js";
 
 // Run by fake-gpu.test.ts in a process that finds the fake libraries first; prints what it saw as JSON.
 
@@ -14,6 +16,11 @@ function plan(mark: string): Uint8Array {
 function x(batch: number): Record<string, Tensor> {
   const numbers = Array.from({ length: batch * 4 }, (_, i) => i - 2);
   return { x: Tensor.of("float32", [batch, 4], numbers) };
+}
+
+/** Four ones, and a size. */
+function sized(n: number, ones = 1): Record<string, Tensor> {
+  return { x: Tensor.of("float32", [1, 4], [ones, ones, ones, ones]), n: Tensor.of("int64", [1], [n]) };
 }
 
 function plain(outputs: Readonly<Record<string, Tensor>>): object {
@@ -35,6 +42,10 @@ const inUse = async (): Promise<number> => 2 ** 30 - ((await discoverDevices())[
 const [device] = await discoverDevices();
 const engine = await loadEngine(plan("GOOD+"));
 const fixed = await loadEngine(plan("GOOD"));
+const onHost = await loadEngine(plan("GOODn"));
+const executed = async (inputs: Record<string, Tensor>, graph: boolean) =>
+  (await onHost.execute(inputs, { graph })).y?.toNumbers()[0];
+const places = async (batch: number) => [...((await engine.execute(x(batch))).places?.toNumbers() ?? [])];
 const seen = {
   device,
   engine: { device: engine.device, flavour: engine.flavour, inputs: engine.inputs, outputs: engine.outputs },
@@ -45,6 +56,26 @@ const seen = {
     .bench(x(3), { iterations: 5, graph: true })
     .then(({ times, usedGraph }) => [[...times], usedGraph]),
   benchWithoutGraph: (await engine.bench(x(3), { iterations: 1, graph: true })).usedGraph,
+  graphsOfSizes: [
+    await executed(sized(0), true),
+    await executed(sized(10), true),
+    await executed(sized(10), false),
+    await executed(sized(0), false),
+    await executed(sized(10, 2), true),
+    await executed(sized(10, 3), false),
+    await executed(sized(10, 4), true),
+  ],
+  size: {
+    values: onHost.inputs.map(({ name, values }) => [name, values]),
+    samples: (["min", "opt", "max"] as const).map((shape) => [
+      ...(sampleInputs(engineExecutable(onHost, 1).inputs, { seed: 1, shape }).n?.toNumbers() ?? []),
+    ]),
+    tooLarge: await failure(onHost.execute(sized(21))),
+  },
+  places: [await places(1), await places(8), await places(2)],
+  untold: await failure(engine.execute({ x: Tensor.of("float32", [1, 4], [98, 0, 0, 0]) })),
+  vectorized: await failure(loadEngine(plan("GOODv"))),
+  later: await failure(loadEngine(plan("GOODt"))),
   atOnce: (await Promise.all([1, 2, 3].map((batch) => fixed.execute(x(batch))))).map(({ y }) => y?.sizes),
   fails: await failure(fixed.execute({ x: Tensor.of("float32", [1, 4], [99, 0, 0, 0]) })),
   tooLarge: await failure(engine.execute(x(65))),
@@ -56,6 +87,7 @@ const seen = {
   left: 0,
 };
 await fixed.dispose();
+await onHost.dispose();
 const useOnce = async (dispose: boolean): Promise<void> => {
   const loaded = await loadEngine(plan("GOOD+"));
   await loaded.execute(x(2));
