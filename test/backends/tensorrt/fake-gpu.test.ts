@@ -120,6 +120,10 @@ t.test("failures", async (t) => {
     message: /TensorRT 10\.6\.0 cannot load this engine on Fake GPU \(sm_90\)\n.*expecting compute 9\.0/,
     hint: /built by TensorRT 10\.6\.0\.26/,
   });
+  t.match(seen.combine, {
+    code: "library",
+    message: "TensorRT 10.6.0 could not create a builder\n  the fake has its kernels",
+  });
   t.match(seen.disposed, { code: "usage", message: /disposed/ });
 });
 

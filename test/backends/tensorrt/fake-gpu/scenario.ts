@@ -1,4 +1,4 @@
-import { discoverDevices, loadEngine } from "../../../../src/backends/tensorrt/index.js";
+import { combineTimingCaches, discoverDevices, loadEngine } from "../../../../src/backends/tensorrt/index.js";
 import { Tensor } from "../../../../src/ir/tensor.js";
 import { engineExecutable } from "../../../../src/worker/executable.js";
 import { sampleInputs } from "../../../../src/worker/sample-inputs.js";
@@ -76,6 +76,7 @@ const seen = {
   untold: await failure(engine.execute({ x: Tensor.of("float32", [1, 4], [98, 0, 0, 0]) })),
   vectorized: await failure(loadEngine(plan("GOODv"))),
   later: await failure(loadEngine(plan("GOODt"))),
+  combine: await failure(combineTimingCaches("trt10", new Uint8Array(1), new Uint8Array(1))),
   atOnce: (await Promise.all([1, 2, 3].map((batch) => fixed.execute(x(batch))))).map(({ y }) => y?.sizes),
   fails: await failure(fixed.execute({ x: Tensor.of("float32", [1, 4], [99, 0, 0, 0]) })),
   tooLarge: await failure(engine.execute(x(65))),
