@@ -56,8 +56,8 @@ export function findSchema(operator: string): FunctionSchema | undefined {
  * Makes an operator known that PyTorch's table lacks: a user's own. Throws `usage` when the table has another schema
  * under the same name and overload.
  */
-export function registerSchema(text: string): FunctionSchema {
-  const schema = parseSchema(text);
+export function registerSchema(text: string | FunctionSchema): FunctionSchema {
+  const schema = typeof text === "string" ? parseSchema(text) : text;
   const known = findSchemas(schema.name);
   const same = known.find((other) => other.overload === schema.overload);
   if (same === undefined) table().set(schema.name, [...known, schema]);

@@ -33,6 +33,8 @@ export interface FunctionSchema {
   readonly returns: readonly Argument[];
   readonly isVararg: boolean;
   readonly isVarret: boolean;
+  /** Made up from a call of an operator that nobody registered: what it writes to is not known. */
+  readonly isInvented?: boolean;
 }
 
 /** `aten::add.Tensor`: name and overload, the key of PyTorch's operator table. */

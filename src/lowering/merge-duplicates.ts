@@ -5,9 +5,8 @@ import { replaceNode } from "./blocks.js";
 import { hasEffect } from "./effects.js";
 import { isMutable, mutatedTypes } from "./fold-constants.js";
 
-/** Results differ from call to call, or hold what nobody has written yet. */
-const UNREPEATABLE =
-  /^aten::(?:rand|normal|bernoulli|multinomial|poisson|dropout|feature_dropout|alpha_dropout|rrelu|empty|_.*dropout)/;
+/** Give something else each time without a generator among their arguments, or what nobody has written yet. */
+const UNREPEATABLE = /^aten::(?:rand|empty|new_empty|\w*dropout)/;
 
 /**
  * Common subexpressions: where an operator is called on the same values again, its first results are used. For graphs
@@ -63,5 +62,10 @@ function valueKey(value: Value): string {
 
 /** Does an operator give something else each time? */
 function isRandom(node: Node): boolean {
-  return UNREPEATABLE.test(node.kind);
+  if (UNREPEATABLE.test(node.kind)) return true;
+  return (node.schema?.arguments ?? []).some(({ name, type }, i) => {
+    const probability = name === "dropout_p" ? node.inputs[i] : undefined;
+    if (probability !== undefined) return constantOf(probability) !== 0;
+    return (type.kind === "OptionalType" ? type.element : type).kind === "GeneratorType";
+  });
 }

@@ -1,5 +1,5 @@
 import type { Block, Node } from "../ir/graph.js";
-import { isMutating } from "../ir/schema.js";
+import { hasEffect } from "../lowering/effects.js";
 
 /**
  * Removes what compiling left over and nobody uses: constants and tuples that were taken apart at once, results of
@@ -18,22 +18,6 @@ export function removeDeadNodes(block: Block): void {
 function isDead(node: Node): boolean {
   if (node.outputs.some((output) => output.hasUses)) return false;
   return node.blocks.length > 0 ? node.blocks.every((block) => block.firstNode === undefined) : !hasEffect(node);
-}
-
-const EFFECTS: ReadonlySet<string> = new Set([
-  "prim::SetAttr",
-  "prim::CallMethod",
-  "prim::CallFunction",
-  "prim::Print",
-  "prim::Enter",
-  "prim::Exit",
-]);
-
-function hasEffect(node: Node): boolean {
-  if (EFFECTS.has(node.kind)) return true;
-  if (node.schema !== undefined) return node.schema.returns.length === 0 || isMutating(node.schema);
-  // An operator without a schema may do anything.
-  return !node.kind.startsWith("prim::");
 }
 
 function removeDeadOutputs(node: Node): void {

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { defaultRegistry } from "../conversion/default-registry.js";
 import { type Converter, isConverter, type Registry } from "../conversion/registry.js";
 import { findSchemas, registerSchema } from "../ir/operators.js";
-import { operatorName, printSchema } from "../ir/schema.js";
+import { operatorName } from "../ir/schema.js";
 import { TrtorchError } from "../util/errors.js";
 
 /**
@@ -36,8 +36,7 @@ export async function loadRegistry(files: readonly string[]): Promise<Registry> 
     const exports = Object.entries(module).map(([name, exported]) => [name, guarded(exported, file)]);
     registry.registerModule(Object.fromEntries(exports), relative(process.cwd(), file));
     for (const exported of Object.values(module).flat()) {
-      if (isConverter(exported) && findSchemas(exported.schema.name).length === 0)
-        registerSchema(printSchema(exported.schema));
+      if (isConverter(exported) && findSchemas(exported.schema.name).length === 0) registerSchema(exported.schema);
     }
   }
   return registry;

@@ -403,6 +403,35 @@ t.test("remove-no-ops", async (t) => {
   );
 });
 
+t.test("merge-duplicates leaves alone what is random, or not known", async (t) => {
+  const kinds = (body: string): number => after(`graph(%x):\n${body}\n  return (%p, %q)`, mergeDuplicates).length - 1;
+  const twice = (call: string): string => `  %p : Tensor = ${call}\n  %q : Tensor = ${call}`;
+  const numbers = `  %n : NoneType = prim::Constant()
+  %a : float = prim::Constant[value=0.]()
+  %b : float = prim::Constant[value=1.]()
+`;
+  t.equal(kinds(twice("aten::relu(%x)")), 1);
+  t.equal(kinds(twice("tests::noise(%x)")), 2);
+  for (const kind of ["uniform", "normal_functional", "cauchy", "log_normal"]) {
+    t.equal(kinds(numbers + twice(`aten::${kind}(%x, %a, %b, %n)`)), 2, kind);
+  }
+  for (const kind of ["exponential", "geometric"]) {
+    t.equal(kinds(numbers + twice(`aten::${kind}(%x, %b, %n)`)), 2, kind);
+  }
+});
+
+t.test("operators that nobody knows stay, though nothing uses their results", async (t) => {
+  const text = `graph(%x):
+      %y : Tensor = tests::log(%x)
+       = tests::tell(%x)
+      %z : Tensor = aten::relu(%x)
+      return (%x)`;
+  t.strictSame(
+    after(text, () => {}),
+    ["%y = tests::log(%x)", " = tests::tell(%x)", "return (%x)"],
+  );
+});
+
 t.test("merge-duplicates", async (t) => {
   const text = `graph(%x, %c : bool):
       %a : int = prim::Constant[value=1]()

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { checkMethodOperatorSupport } from "../../src/index.js";
+import { findSchema } from "../../src/ir/operators.js";
 import { TrtorchError } from "../../src/util/errors.js";
 import { loadRegistry } from "../../src/worker/custom-converters.js";
 
@@ -29,4 +30,14 @@ export const flatten = [converter("aten::flatten.using_ints(Tensor self, int sta
     location: { file, line: 3 },
     hint: /unsupported/,
   });
+});
+
+t.test("an operator becomes known with what it writes to", async (t) => {
+  const root = t.testdir({
+    "scale.ts": `import { converter } from "trtorch-build";
+export const scale = converter("tests_known::scale_(Tensor(a!) x, float by) -> Tensor(a!)", (_ctx, { x }) => x);
+`,
+  });
+  await loadRegistry([join(root, "scale.ts")]);
+  t.equal(findSchema("tests_known::scale_")?.arguments[0]?.alias?.isWrite, true);
 });
