@@ -17,6 +17,7 @@ import {
   TensorType,
   type Type,
 } from "../ir/type.js";
+import { hasEffect } from "../lowering/effects.js";
 import { TrtorchError } from "../util/errors.js";
 import { Names } from "../util/names.js";
 import { importHigherOrder } from "./higher-order.js";
@@ -31,6 +32,7 @@ import {
   memoryFormatOf,
   type NodeJson,
   type TaggedArgument,
+  type TensorMeta,
   untag,
 } from "./schema.js";
 import { SourceRanges } from "./source-ranges.js";
@@ -123,7 +125,8 @@ export class GraphImporter {
   /** Takes out what turned out not to be used: sizes that fed assertions, weights. */
   dropUnused(weights: readonly Value[]): void {
     for (const node of [...weights.map((value) => value.node), ...this.#scalarNodes].reverse()) {
-      if (node.owningBlock !== undefined && !node.outputs.some((output) => output.hasUses)) node.destroy();
+      if (node.owningBlock === undefined || hasEffect(node)) continue;
+      if (!node.outputs.some((output) => output.hasUses)) node.destroy();
     }
   }
 
@@ -197,10 +200,12 @@ export class GraphImporter {
     value.debugName ??= this.names.unique(name);
   }
 
-  /** The tensor type of a name in the file, with its dtype. */
+  /** The tensor type of a name in the file, with its dtype and what its strides tell. */
   tensorType(frame: Frame, name: string): Type {
     const meta = frame.json.tensor_values[name];
-    return meta === undefined ? TensorType : { kind: "TensorType", dtype: dtypeOf(meta.dtype) };
+    if (meta === undefined) return TensorType;
+    const isContiguous = isLaidOutByRows(meta);
+    return { kind: "TensorType", dtype: dtypeOf(meta.dtype), ...(isContiguous === undefined ? {} : { isContiguous }) };
   }
 
   /** The value of an argument that is no list; `type` is the parameter's, where there is one. */
@@ -589,6 +594,20 @@ function withNumbers(schema: FunctionSchema, given: ReadonlyMap<string, TaggedAr
   return other ?? schema;
 }
 
+/** Undefined where sizes or strides depend on the inputs. */
+function isLaidOutByRows({ sizes, strides }: TensorMeta): boolean | undefined {
+  let expected = 1;
+  let isByRows = true;
+  for (let i = sizes.length - 1; i >= 0; i--) {
+    const [size, stride] = [sizes[i]?.as_int, strides[i]?.as_int];
+    if (size === undefined || stride === undefined) return undefined;
+    if (size === 0) return true;
+    if (size !== 1 && stride !== expected) isByRows = false;
+    expected *= size;
+  }
+  return isByRows;
+}
+
 /** The schema of an operator that nobody registered, as far as one call shows it: for reports and messages. */
 function inventSchema(operator: string, node: NodeJson): FunctionSchema {
   const dot = operator.indexOf(".");
@@ -609,6 +628,7 @@ function inventSchema(operator: string, node: NodeJson): FunctionSchema {
     }),
     isVararg: false,
     isVarret: false,
+    isInvented: true,
   };
 }
 

@@ -1,4 +1,7 @@
 import { allNodes, type Graph, type Node, type SourceRange, type Value } from "../ir/graph.js";
+import { writtenInputs } from "../lowering/effects.js";
+import { Storages } from "../lowering/storages.js";
+import { isTensor, knownOf } from "../lowering/views.js";
 
 /** A tensor that lives on after the call, and the operator that writes to it. */
 export interface Mutation {
@@ -7,43 +10,29 @@ export interface Mutation {
 }
 
 /**
- * Which of `targets` (buffers, inputs) the graph's in-place operators write to, through views too: the first write to
- * each. Whether `reshape` and the like make a view is not known here, so they are taken to.
+ * Which of `targets` (buffers, inputs) the graph's in-place operators write to, or may write to, through views too: the
+ * first write to each.
  */
 export function findMutations(graph: Graph, targets: ReadonlySet<Value>): Mutation[] {
+  const writes = [...allNodes(graph.block)].filter((node) => writtenInputs(node).length > 0);
+  if (writes.length === 0) return [];
+  const storages = new Storages(graph, knownOf(graph));
   const found = new Map<Value, Mutation>();
-  const roots = new Map<Value, readonly Value[]>();
-  const rootsOf = (value: Value): readonly Value[] => roots.get(value) ?? (targets.has(value) ? [value] : []);
-  const union = (values: readonly Value[]): readonly Value[] => {
-    const [only] = values;
-    return values.length === 1 && only !== undefined ? rootsOf(only) : [...new Set(values.flatMap(rootsOf))];
-  };
-  for (const node of allNodes(graph.block)) {
-    const { schema } = node;
-    if (schema === undefined) {
-      if (node.kind.startsWith("prim::List") || node.kind.startsWith("prim::Tuple")) {
-        const inner = union(node.inputs);
-        if (inner.length > 0) for (const output of node.outputs) roots.set(output, inner);
+  for (const node of writes) {
+    const written = writtenInputs(node).map((i) => node.input(i));
+    for (const tensor of written.flatMap(tensorsOf)) {
+      for (const { base: target } of storages.place(tensor).storage.roots()) {
+        if (targets.has(target) && !found.has(target)) found.set(target, { target, node });
       }
-      continue;
     }
-    schema.arguments.forEach((argument, i) => {
-      if (argument.alias?.isWrite !== true) return;
-      for (const target of rootsOf(node.input(i))) {
-        if (!found.has(target)) found.set(target, { target, node });
-      }
-    });
-    node.outputs.forEach((output, i) => {
-      const sets = schema.returns[i]?.alias?.before;
-      if (sets === undefined) return;
-      const sources = node.inputs.filter((_, j) =>
-        schema.arguments[j]?.alias?.before.some((set) => sets.includes(set)),
-      );
-      const inner = union(sources);
-      if (inner.length > 0) roots.set(output, inner);
-    });
   }
   return [...found.values()];
+}
+
+/** `aten::_foreach_add_` writes to the elements of a list. */
+function tensorsOf(value: Value): readonly Value[] {
+  const elements = value.node.kind === "prim::ListConstruct" ? value.node.inputs : [value];
+  return elements.filter(({ type }) => isTensor(type));
 }
 
 /** `model.py:12`, for messages. */

@@ -2,7 +2,13 @@ import type { ScalarType } from "./scalar-type.js";
 
 /** PyTorch's JIT types, as far as archives, schemas and printed graphs contain them. */
 export type Type =
-  | { readonly kind: "TensorType"; readonly dtype?: ScalarType; readonly sizes?: readonly (number | null)[] }
+  | {
+      readonly kind: "TensorType";
+      readonly dtype?: ScalarType;
+      readonly sizes?: readonly (number | null)[];
+      /** Whether it is laid out row by row, where the strides are known. */
+      readonly isContiguous?: boolean;
+    }
   | { readonly kind: "IntType" }
   | { readonly kind: "FloatType" }
   | { readonly kind: "BoolType" }

@@ -5,26 +5,22 @@ import { resolveSchema } from "../ir/resolve.js";
 import type { FunctionSchema } from "../ir/schema.js";
 import { NoneType, TensorType } from "../ir/type.js";
 import { constantBefore } from "./blocks.js";
-import { sameDtype } from "./dtypes.js";
+import type { Dtypes } from "./dtypes.js";
 import { writtenInputs } from "./effects.js";
 import { emit } from "./emit.js";
 import { isTensor } from "./views.js";
 
-/** Where the functional operator promotes dtypes, the written tensor keeps its own. */
-const PROMOTING =
-  /^aten::(?:add|sub|subtract|mul|multiply|div|divide|true_divide|floor_divide|remainder|fmod|pow|float_power|atan2|arctan2|addcmul|addcdiv|lerp|hypot|copysign|maximum|minimum|where|__and__|__or__|__xor__|bitwise_\w+)$/;
-
-/** Give bool, which a write in place converts. */
-const COMPARING = /^aten::(?:eq|ne|lt|le|gt|ge|not_equal|less\w*|greater\w*|logical_\w+)$/;
+/** Give bools, or longer ints, which a write in place converts. */
+const CONVERTED = /^aten::(?:eq|ne|lt|le|gt|ge|not_equal|less\w*|greater\w*|logical_\w+|cumsum|cumprod)$/;
 
 /** What the tensors hold that a node writes to, in the order of its targets; in front of `node`. */
-export function functionalResults(node: Node, count: number): Value[] {
+export function functionalResults(node: Node, count: number, dtypes: Dtypes): Value[] {
   const [self] = node.inputs as [Value];
   switch (node.kind) {
     case "aten::copy_":
-      return [filled(node, self, node.input(1))];
+      return [filled(node, self, node.input(1), dtypes)];
     case "aten::fill_":
-      return [filled(node, self, node.input(1))];
+      return [filled(node, self, node.input(1), dtypes)];
     case "aten::zero_":
       return [likeZeros(node, self)];
     default:
@@ -39,24 +35,26 @@ export function functionalResults(node: Node, count: number): Value[] {
   call.sourceRange = node.sourceRange;
   call.schema = functionalSchema(call, schema, isOut);
   if (call.schema === undefined) throw cannotWrite(node);
-  if (isOut) return call.outputs.map((output, i) => kept(output, node.input([...written][i]), node));
+  if (isOut) return call.outputs.map((output, i) => kept(output, node.input([...written][i]), node, dtypes));
   const output = call.output();
   const others = node.inputs.slice(1).filter(({ type }) => isTensor(type));
-  const isSame = others.every((other) => sameDtype(self, other));
-  return [COMPARING.test(twin) || (PROMOTING.test(twin) && !isSame) ? kept(output, self, node) : output];
+  // Without other dtypes PyTorch writes in place only what has the tensor's own.
+  const isSame = others.every((other) => dtypes.areSame(self, other));
+  return [isSame && !CONVERTED.test(twin) ? output : kept(output, self, node, dtypes)];
 }
 
-function kept(result: Value, self: Value, node: Node): Value {
-  return sameDtype(result, self) ? result : emit(node, node, "aten::type_as", [result, self]);
+/** Where the functional operator promotes dtypes, the written tensor keeps its own. */
+function kept(result: Value, self: Value, node: Node, dtypes: Dtypes): Value {
+  return dtypes.areSame(result, self) ? result : emit(node, node, "aten::type_as", [result, self]);
 }
 
 /** `source` as big as `self` and of its dtype. */
-function filled(node: Node, self: Value, source: Value): Value {
+function filled(node: Node, self: Value, source: Value, dtypes: Dtypes): Value {
   if (!isTensor(source.type)) {
     const none = constantBefore(node, null, NoneType);
     return emit(node, node, "aten::full_like", [self, source, none, none, none, none, none]);
   }
-  const cast = sameDtype(source, self) ? source : emit(node, node, "aten::type_as", [source, self]);
+  const cast = dtypes.areSame(source, self) ? source : emit(node, node, "aten::type_as", [source, self]);
   return emit(node, node, "aten::expand_as", [cast, self]);
 }
 

@@ -1,14 +1,15 @@
-import { allNodes, type Block, constantOf, type Graph, type Node, type Value } from "../ir/graph.js";
+import { allNodes, type Block, type Graph, type Node, type Value } from "../ir/graph.js";
 import { nodeError, printHead } from "../ir/printer.js";
 import { operatorName } from "../ir/schema.js";
-import { TensorType } from "../ir/type.js";
 import { ancestorIn, isWithin } from "./blocks.js";
-import { writtenInputs } from "./effects.js";
+import { Dtypes } from "./dtypes.js";
+import { doubtfulInputs, writtenInputs } from "./effects.js";
 import { eliminateDeadCode } from "./eliminate-dead-code.js";
 import { emit } from "./emit.js";
 import { functionalResults } from "./functional-forms.js";
 import type { LoweringReport } from "./report.js";
-import { elementOf, isTensor, sharingOf, type View } from "./views.js";
+import { type Storage, Storages, writtenFor } from "./storages.js";
+import { isTensor, knownOf } from "./views.js";
 
 /**
  * Replaces operators that write to tensors by those that make new ones, and what is used afterwards by what was
@@ -16,12 +17,13 @@ import { elementOf, isTensor, sharingOf, type View } from "./views.js";
  * like) and every other view of these, which are taken anew. What a branch or a loop writes becomes a result of it.
  *
  * Throws `unsupported`, naming both nodes, where it depends on the run whether two values share memory that is written,
- * and where a write has no form without writing.
+ * where a write has no form without writing, and where an operator that nobody knows may have written what is used.
  */
 export function functionalize(graph: Graph, report: LoweringReport): boolean {
-  if (!writes(graph).next().value) return false;
+  const hasWrites = !writes(graph).next().done;
+  if (!hasWrites && [...allNodes(graph.block)].every((node) => doubtfulInputs(node).length === 0)) return false;
   new Functionalizer(graph, report).run();
-  return true;
+  return hasWrites;
 }
 
 /** Nodes that write to tensors. Writes to lists and dicts are none of this pass's business. */
@@ -47,28 +49,6 @@ const RESHAPING: ReadonlySet<string> = new Set([
   "aten::detach_",
   "aten::as_strided_",
 ]);
-
-/** Memory that tensors share. */
-class Storage {
-  /** The tensor that shows all of it. */
-  readonly base: Value;
-  readonly members: Value[] = [];
-  /** What it may be at run time: itself, or one of these. */
-  readonly mayBe = new Set<Storage>();
-  /** Nodes that put one of the members into a container which is not taken apart. */
-  readonly keepers: Node[] = [];
-  isWritten = false;
-
-  constructor(base: Value) {
-    this.base = base;
-  }
-}
-
-interface Place {
-  readonly storage: Storage;
-  /** Absent for the base. */
-  readonly view?: View;
-}
 
 /** What values hold at a place in the graph. Branches and loops have environments of their own, over the outer one's. */
 class Environment {
@@ -97,39 +77,34 @@ class Environment {
 class Functionalizer {
   readonly #graph: Graph;
   readonly #report: LoweringReport;
-  readonly #places = new Map<Value, Place>();
-  readonly #storages = new Set<Storage>();
+  readonly #dtypes = new Dtypes();
   /** A node's first and last position in the order of the text. */
   readonly #from = new Map<Node, number>();
   readonly #to = new Map<Node, number>();
-  /** What each writing node writes, and what containers were made of: by first names, which the walk replaces. */
+  /** What each writing node writes: by first names, which the walk replaces. */
   readonly #targets = new Map<Node, readonly Value[]>();
-  readonly #contents = new Map<Node, readonly Value[]>();
-  /** Tensors that went into containers which are not taken apart, and came out of such. */
-  readonly #unknown: Storage;
+  readonly #storages: Storages;
   #version = 0;
 
   constructor(graph: Graph, report: LoweringReport) {
     this.#graph = graph;
     this.#report = report;
-    this.#unknown = new Storage(graph.createNode("prim::Uninitialized", [], [TensorType]).output());
-    this.#storages.add(this.#unknown);
+    for (const node of writes(graph)) this.#nameResults(node);
+    // A carried value that the body only writes to in place is the same tensor all along.
+    eliminateDeadCode(graph);
+    this.#storages = new Storages(graph, knownOf(graph, this.#dtypes));
   }
 
   run(): void {
-    for (const node of writes(this.#graph)) this.#nameResults(node);
-    // A carried value that the body only writes to in place is the same tensor all along.
-    eliminateDeadCode(this.#graph);
     this.#number(this.#graph.block, 0);
-    this.#locateAll(this.#graph.block);
-    this.#linkLoops();
     const found = [...writes(this.#graph)];
     for (const node of found) {
       const targets = targetsOf(node);
       this.#targets.set(node, targets);
-      for (const target of targets) this.#place(target).storage.isWritten = true;
+      for (const target of targets) this.#storages.place(target).storage.isWritten = true;
     }
     for (const node of found) this.#check(node);
+    for (const node of allNodes(this.#graph.block)) this.#checkUnknown(node);
     this.#block(this.#graph.block, new Environment());
   }
 
@@ -139,13 +114,8 @@ class Functionalizer {
       this.#reshape(node);
       return;
     }
-    const { schema } = node;
     for (const [i, output] of node.outputs.entries()) {
-      const sets = schema?.returns[i]?.alias?.before ?? [];
-      const index = schema?.arguments.findIndex(
-        ({ alias }) => alias?.isWrite === true && alias.before.some((set) => sets.includes(set)),
-      );
-      const target = index === undefined || index < 0 ? undefined : node.inputs[index];
+      const target = writtenFor(node, i);
       if (target !== undefined) output.replaceAllUsesWith(target);
     }
   }
@@ -185,140 +155,51 @@ class Functionalizer {
     return position;
   }
 
-  #locateAll(block: Block): void {
-    for (const input of block.inputs) this.#start(input);
-    for (const node of block.nodes()) {
-      for (const inner of node.blocks) this.#locateAll(inner);
-      this.#locateOutputs(node);
-    }
-  }
-
-  #locateOutputs(node: Node): void {
-    if (node.kind === "prim::If") {
-      for (const [i, output] of node.outputs.entries()) {
-        const storage = this.#start(output);
-        for (const block of node.blocks) this.#mayBe(storage, block.outputs[i]);
-      }
-      return;
-    }
-    const taken = elementTaken(node);
-    if (taken !== undefined) {
-      for (const [i, output] of node.outputs.entries()) this.#add(output, elementOf(taken.list, taken.index ?? i));
-      return;
-    }
-    const sharing = node.outputs.length === 1 ? sharingOf(node) : undefined;
-    if (sharing?.kind === "view" || sharing?.kind === "views") {
-      this.#add(node.output(), sharing.view);
-      return;
-    }
-    for (const output of node.outputs) {
-      const storage = this.#start(output);
-      if (sharing?.kind === "maybe") this.#mayBe(storage, sharing.source);
-      else if (storage !== undefined && takesOut(node)) {
-        const from = this.#places.get(node.input());
-        storage.mayBe.add(from?.storage ?? this.#unknown);
-      }
-    }
-    if (CONTAINERS.has(node.kind)) this.#contents.set(node, [...node.inputs]);
-    if (!keeps(node)) return;
-    for (const input of node.inputs) if (isTensor(input.type)) this.#place(input).storage.keepers.push(node);
-    const container = CONTAINERS.has(node.kind) ? node.outputs[0] : node.inputs[0];
-    if (container !== undefined) this.#unknown.members.push(container);
-  }
-
-  #start(value: Value): Storage | undefined {
-    if (!isTensor(value.type)) return undefined;
-    const storage = new Storage(value);
-    storage.members.push(value);
-    this.#storages.add(storage);
-    this.#places.set(value, { storage });
-    return storage;
-  }
-
-  #add(value: Value, view: View): void {
-    const { storage } = this.#place(view.source);
-    storage.members.push(value);
-    this.#places.set(value, { storage, view });
-  }
-
-  #place(value: Value): Place {
-    const known = this.#places.get(value);
-    if (known !== undefined) return known;
-    // Tensors of an Optional type and the like are met where they are used.
-    const storage = new Storage(value);
-    storage.members.push(value);
-    this.#storages.add(storage);
-    this.#places.set(value, { storage });
-    return { storage };
-  }
-
-  #mayBe(storage: Storage | undefined, value: Value | undefined): void {
-    if (storage !== undefined && value !== undefined && isTensor(value.type))
-      storage.mayBe.add(this.#place(value).storage);
-  }
-
-  /** A carried value is what goes into the loop, or what the body's last run gave, if that is from outside the body. */
-  #linkLoops(): void {
-    for (const node of allNodes(this.#graph.block)) {
-      if (node.kind !== "prim::Loop") continue;
-      const body = node.blocks[0] as Block;
-      for (const [i, output] of node.outputs.entries()) {
-        const inside = this.#places.get(body.inputs[i + 1] as Value)?.storage;
-        const outside = this.#places.get(output)?.storage;
-        const last = body.outputs[i + 1] as Value;
-        this.#mayBe(inside, node.input(i + 2));
-        this.#mayBe(outside, node.input(i + 2));
-        this.#mayBe(outside, last);
-        const lastStorage = this.#places.get(last)?.storage;
-        if (lastStorage !== undefined && lastStorage !== inside) {
-          const isFresh = isWithin(lastStorage.base.node.owningBlock, body) && lastStorage.base.node !== body.paramNode;
-          if (!isFresh) inside?.mayBe.add(lastStorage);
-        }
-      }
-    }
-  }
-
   /** Throws where a tensor that may or may not share the written memory was made before and is used afterwards. */
   #check(write: Node): void {
     for (const target of this.#targets.get(write) ?? []) {
-      const { storage } = this.#place(target);
-      const roots = rootsOf(storage);
-      if (storage.keepers.some((keeper) => this.#runsBefore(keeper, write, storage.base))) roots.add(this.#unknown);
-      for (const other of this.#related(roots)) {
-        if (other === storage) continue;
-        for (const member of other.members) {
-          const later = this.#useAfter(member, write);
-          if (later === undefined) continue;
-          throw nodeError(
-            "unsupported",
-            write,
-            "it depends on the run whether this write in place is seen by a later node, so it cannot be compiled" +
-              `:\n  ${printHead(later)}`,
-            "Write `x = x.op(...)` instead of `x.op_(...)` in the model, or clone() the tensor first.",
-          );
-        }
-      }
+      const { storage } = this.#storages.place(target);
+      const later = this.#useOfShared(storage, write, (other) => other !== storage);
+      if (later === undefined) continue;
+      throw nodeError(
+        "unsupported",
+        write,
+        `it depends on the run whether this write in place is seen by a later node, so it cannot be compiled${shown(later)}`,
+        "Write `x = x.op(...)` instead of `x.op_(...)` in the model, or clone() the tensor first.",
+      );
     }
   }
 
-  /** Storages that may be one of `roots`. */
-  #related(roots: ReadonlySet<Storage>): Set<Storage> {
-    if (this.#inverse === undefined) {
-      this.#inverse = new Map();
-      for (const storage of this.#storages) {
-        for (const root of rootsOf(storage)) {
-          const others = this.#inverse.get(root) ?? [];
-          others.push(storage);
-          this.#inverse.set(root, others);
-        }
-      }
+  /** Throws where an operator of which nothing is known may be there to write to what is used afterwards. */
+  #checkUnknown(node: Node): void {
+    for (const input of doubtfulInputs(node)) {
+      if (!isTensor(input.type)) continue;
+      const later = this.#useOfShared(this.#storages.place(input).storage, node, () => true);
+      if (later === undefined) continue;
+      throw nodeError(
+        "unsupported",
+        node,
+        `nobody knows whether ${node.kind} writes to its inputs, and a later node uses one of them${shown(later)}`,
+        "Use an operator in the model that returns a new tensor.",
+      );
     }
-    const related = new Set<Storage>();
-    for (const root of roots) for (const storage of this.#inverse.get(root) ?? []) related.add(storage);
-    return related;
   }
 
-  #inverse: Map<Storage, Storage[]> | undefined;
+  /** A use after `write` of a tensor that may share the storage. */
+  #useOfShared(storage: Storage, write: Node, isMeant: (other: Storage) => boolean): Node | undefined {
+    const roots = storage.roots();
+    if (storage.keepers.some((keeper) => this.#runsBefore(keeper, write, storage.base))) {
+      roots.add(this.#storages.unknown);
+    }
+    for (const other of this.#storages.related(roots)) {
+      if (!isMeant(other)) continue;
+      for (const member of other.members) {
+        const later = this.#useAfter(member, write);
+        if (later !== undefined) return later;
+      }
+    }
+    return undefined;
+  }
 
   #runsBefore(node: Node, write: Node, value: Value): boolean {
     return (this.#from.get(node) ?? 0) < (this.#from.get(write) ?? 0) || this.#comesAround(value, node, write);
@@ -369,7 +250,7 @@ class Functionalizer {
       else if (node.kind === "prim::Loop") this.#loop(node, environment);
       else if (this.#targets.has(node)) this.#write(node, environment);
       for (const output of node.outputs) {
-        const place = this.#places.get(output);
+        const place = this.#storages.find(output);
         if (place?.storage.isWritten === true) {
           environment.set(output, output, place.storage, environment.version(place.storage));
         }
@@ -383,7 +264,7 @@ class Functionalizer {
 
   /** The value that holds now what `value` was made to show, taken anew in front of `before` if need be. */
   #current(value: Value, environment: Environment, before: Node): Value {
-    const place = this.#places.get(value);
+    const place = this.#storages.find(value);
     if (place === undefined) return this.#renewContainer(value, environment, before);
     const { storage, view } = place;
     if (!storage.isWritten) return value;
@@ -399,7 +280,7 @@ class Functionalizer {
   /** Lists and tuples hold tensors, not what these held when they were put in. */
   #renewContainer(value: Value, environment: Environment, before: Node): Value {
     const { node } = value;
-    const inputs = this.#contents.get(node)?.map((input) => this.#current(input, environment, before));
+    const inputs = this.#storages.contents.get(node)?.map((input) => this.#current(input, environment, before));
     if (inputs === undefined) return value;
     if (inputs.every((input, i) => input === node.inputs[i])) return value;
     const renewed = node.graph.createNode(node.kind, inputs, [value.type]).insertBefore(before);
@@ -456,7 +337,7 @@ class Functionalizer {
       const position = this.#from.get(write) as number;
       if (position < from || position > to) continue;
       for (const target of targets) {
-        const { storage } = this.#place(target);
+        const { storage } = this.#storages.place(target);
         const home = storage.base.node.owningBlock;
         if (!node.blocks.some((block) => isWithin(home, block))) found.add(storage);
       }
@@ -468,26 +349,26 @@ class Functionalizer {
     const targets = this.#targets.get(node) as readonly Value[];
     const kind = node.schema === undefined ? node.kind : operatorName(node.schema);
     for (const target of targets) {
-      const { base } = this.#place(target).storage;
+      const { base } = this.#storages.place(target).storage;
       const isInput = base.node === this.#graph.block.paramNode;
       // The caller's tensor stays as it is: an engine writes to its outputs only.
       if (isInput) this.#report.record("functionalize", "write to an input", node, base.name);
     }
     this.#report.record("functionalize", kind, node);
-    const results = functionalResults(node, targets.length);
+    const results = functionalResults(node, targets.length, this.#dtypes);
     for (const [i, target] of targets.entries()) this.#assign(target, results[i] as Value, node, environment);
     node.destroy();
   }
 
   /** From now on `target` holds `result`, and so do the tensors that it is a view of. */
   #assign(target: Value, result: Value, node: Node, environment: Environment): void {
-    const { storage } = this.#place(target);
+    const { storage } = this.#storages.place(target);
     const version = ++this.#version;
     result.debugName = target.debugName;
     const changed: [Value, Value][] = [[target, result]];
     let part = result;
     let at = target;
-    for (let view = this.#place(at).view; view !== undefined; view = this.#place(at).view) {
+    for (let view = this.#storages.place(at).view; view !== undefined; view = this.#storages.place(at).view) {
       if (view.write === undefined) {
         throw nodeError(
           "unsupported",
@@ -505,49 +386,7 @@ class Functionalizer {
   }
 }
 
-const CONTAINERS: ReadonlySet<string> = new Set(["prim::ListConstruct", "prim::TupleConstruct", "prim::DictConstruct"]);
-
-/** A node that takes one of the views that `unbind` and the like give. */
-function elementTaken(node: Node): { readonly list: Node; readonly index?: number } | undefined {
-  const list = node.inputs[0]?.node;
-  if (list === undefined || sharingOf(list)?.kind !== "views") return undefined;
-  if (node.kind === "prim::ListUnpack") return { list };
-  if (node.kind !== "aten::__getitem__") return undefined;
-  const index = constantOf(node.input(1));
-  const isKnown = typeof index === "number" && (index >= 0 || list.kind === "aten::unbind");
-  return isKnown ? { list, index } : undefined;
-}
-
-/** Does the node give tensors out of a container? */
-function takesOut(node: Node): boolean {
-  const kind = node.inputs[0]?.type.kind;
-  return kind === "ListType" || kind === "DictType" || kind === "TupleType" || kind === "ClassType"
-    ? node.schema === undefined || node.schema.returns.some(({ alias }) => alias !== undefined)
-    : false;
-}
-
-/** Does the node put its inputs where they may be taken out of again by somebody who is not in sight? */
-function keeps(node: Node): boolean {
-  if (CONTAINERS.has(node.kind)) return isOpaque(node.output());
-  return (
-    node.kind === "prim::SetAttr" || node.schema?.arguments.some(({ alias }) => alias?.after.includes("*")) === true
-  );
-}
-
-function isOpaque(container: Value): boolean {
-  for (const { user, offset } of container.uses) {
-    if (user.kind === "prim::Loop" || user.kind === "prim::SetAttr") return true;
-    if (user.kind === "prim::Return" && user.owningBlock?.owningNode !== undefined) return true;
-    if (writtenInputs(user).includes(offset)) return true;
-    if (CONTAINERS.has(user.kind) && isOpaque(user.output())) return true;
-    if (user.kind.startsWith("prim::Call") || user.kind === "prim::GetAttr") return true;
-  }
-  return false;
-}
-
-function rootsOf(storage: Storage, roots: Set<Storage> = new Set()): Set<Storage> {
-  if (roots.has(storage)) return roots;
-  roots.add(storage);
-  for (const other of storage.mayBe) rootsOf(other, roots);
-  return roots;
+function shown(node: Node): string {
+  return `:
+  ${printHead(node)}`;
 }

@@ -1,9 +1,10 @@
-import { constantOf, type Node, type Value } from "../ir/graph.js";
-import { scalarTypeCode } from "../ir/scalar-type.js";
-import { Tensor } from "../ir/tensor.js";
+import { constantOf, type Graph, type Node, type Value } from "../ir/graph.js";
+import { type ScalarType, scalarTypeFromCode } from "../ir/scalar-type.js";
 import { IntType, ListType, type Type } from "../ir/type.js";
 import { constantBefore, intBefore } from "./blocks.js";
+import { Dtypes } from "./dtypes.js";
 import { emit } from "./emit.js";
+import { Layouts, memoryFormatOf } from "./layouts.js";
 
 /** A value that shares the memory of another tensor, and how either is made from the other. */
 export interface View {
@@ -77,6 +78,7 @@ const WRITES: Readonly<Record<string, Write>> = {
   "aten::squeeze": reshapeBack,
   "aten::view": reshapeBack,
   "aten::view_as": reshapeBack,
+  "aten::_unsafe_view": reshapeBack,
   "aten::unflatten": reshapeBack,
   "aten::_reshape_alias": reshapeBack,
   "aten::reshape": reshapeBack,
@@ -119,21 +121,41 @@ export function isTensor(type: Type): boolean {
   return type.kind === "TensorType" || (type.kind === "OptionalType" && type.element.kind === "TensorType");
 }
 
+/** What is known of tensors before a run. */
+export interface Known {
+  isContiguous(tensor: Value): boolean | undefined;
+  dtypeOf(tensor: Value): ScalarType | undefined;
+}
+
+export function knownOf(graph: Graph, dtypes: Dtypes = new Dtypes()): Known {
+  const layouts = new Layouts(graph);
+  return { isContiguous: (tensor) => layouts.isContiguous(tensor), dtypeOf: (tensor) => dtypes.of(tensor) };
+}
+
 /** How the first output of a node shares memory with an input; undefined where it is a tensor of its own. */
-export function sharingOf(node: Node): Sharing {
+export function sharingOf(node: Node, known: Known): Sharing {
   const source = node.inputs[0];
   if (source === undefined || !isTensor(source.type)) return undefined;
   switch (node.kind) {
     case "aten::contiguous":
-      return isContiguous(source) ? view(node, source) : undefined;
+      return decided(node, source, memoryFormatOf(node) === "other" ? undefined : known.isContiguous(source));
     case "aten::reshape":
     case "aten::reshape_as":
     case "aten::flatten":
     case "aten::ravel":
-      return isContiguous(source) ? view(node, source) : { kind: "maybe", source };
+      return decided(node, source, isReshapeView(node, source, known));
     case "aten::to":
-      return conversionOf(node, source);
-    case "aten::type_as":
+      return decided(node, source, isSameAfter(node, source, known));
+    case "aten::type_as": {
+      const [from, to] = [source, node.input(1)].map((tensor) => known.dtypeOf(tensor));
+      return decided(node, source, from === undefined || to === undefined ? undefined : from === to);
+    }
+    case "aten::_unsafe_view":
+      return view(node, source);
+    case "aten::dropout":
+    case "aten::feature_dropout":
+    case "aten::alpha_dropout":
+      // In inference they give the tensor itself, which their schemas do not tell.
       return { kind: "maybe", source };
     default: {
       const alias = node.schema?.returns[0]?.alias;
@@ -143,6 +165,19 @@ export function sharingOf(node: Node): Sharing {
         : view(node, source);
     }
   }
+}
+
+function decided(node: Node, source: Value, isView: boolean | undefined): Sharing {
+  if (isView === undefined) return { kind: "maybe", source };
+  return isView ? view(node, source) : undefined;
+}
+
+/** A copy is contiguous, and so a view is of what is contiguous only. */
+function isReshapeView(node: Node, source: Value, known: Known): boolean | undefined {
+  const before = known.isContiguous(source);
+  if (before === true) return true;
+  const after = known.isContiguous(node.output());
+  return before === undefined || after === undefined ? undefined : !after;
 }
 
 function view(node: Node, source: Value): Sharing {
@@ -166,54 +201,24 @@ function listOf(node: Node, source: Value): View {
 }
 
 /** `to` gives the tensor itself where nothing is to be converted. There is one device. */
-function conversionOf(node: Node, source: Value): Sharing {
+function isSameAfter(node: Node, source: Value, known: Known): boolean | undefined {
   const at = (name: string): Value | undefined =>
     node.inputs[node.schema?.arguments.findIndex((formal) => formal.name === name) ?? -1];
   const copy = at("copy");
-  if (copy !== undefined && constantOf(copy) === true) return undefined;
-  const dtype = at("dtype");
-  const wanted = dtype === undefined ? undefined : constantOf(dtype);
-  const isKeeping = at("other") === undefined && (dtype === undefined || wanted === null);
-  if (isKeeping) return view(node, source);
-  const known = source.type.kind === "TensorType" ? source.type.dtype : undefined;
-  if (known === undefined || typeof wanted !== "number") return { kind: "maybe", source };
-  return wanted === scalarTypeCode(known) ? view(node, source) : undefined;
-}
-
-/** Keep the order of elements in memory: what is contiguous stays so. */
-const KEEPING: ReadonlySet<string> = new Set([
-  "aten::view",
-  "aten::view_as",
-  "aten::unsqueeze",
-  "aten::squeeze",
-  "aten::unflatten",
-  "aten::reshape",
-  "aten::reshape_as",
-  "aten::flatten",
-  "aten::ravel",
-  "aten::_reshape_alias",
-  "aten::detach",
-  "aten::alias",
-  "aten::lift_fresh",
-  "aten::data",
-  "prim::data",
-  "aten::contiguous",
-  "aten::to",
-]);
-
-/** Operators make contiguous tensors, and networks take them; transposing and most slicing gives others. */
-function isContiguous(value: Value): boolean {
-  const { node } = value;
-  const constant = constantOf(value);
-  if (constant instanceof Tensor) return constant.isContiguous;
-  const source = node.inputs[0];
-  if (source === undefined) return true;
-  if (KEEPING.has(node.kind)) return isContiguous(source);
-  if (node.kind === "aten::select" || node.kind === "aten::slice") {
-    const step = node.kind === "aten::slice" ? constantOf(node.input(4)) : 1;
-    return constantOf(node.input(1)) === 0 && step === 1 && isContiguous(source);
+  if (copy !== undefined && constantOf(copy) !== false) return constantOf(copy) === true ? false : undefined;
+  const [other, dtype] = [at("other"), at("dtype")];
+  const isKeeping = other === undefined && (dtype === undefined || constantOf(dtype) === null);
+  if (!isKeeping) {
+    const from = known.dtypeOf(source);
+    const code = dtype === undefined ? undefined : constantOf(dtype);
+    const to =
+      other === undefined ? (typeof code === "number" ? scalarTypeFromCode(code) : undefined) : known.dtypeOf(other);
+    if (from === undefined || to === undefined) return undefined;
+    if (from !== to) return false;
   }
-  return node.schema?.returns[0]?.alias === undefined;
+  const format = memoryFormatOf(node);
+  if (format === undefined) return true;
+  return format === "contiguous" ? known.isContiguous(source) : undefined;
 }
 
 /** The `index`th of the views that `unbind`, `split`, `chunk` give. */

@@ -6,13 +6,16 @@ import { parseIR } from "../../src/ir/parser.js";
 import { printGraph } from "../../src/ir/printer.js";
 import { operatorName } from "../../src/ir/schema.js";
 import { ListType, TensorType } from "../../src/ir/type.js";
+import { eliminateDeadCode } from "../../src/lowering/eliminate-dead-code.js";
+import { lower } from "../../src/lowering/pipeline.js";
 import { TrtorchError } from "../../src/util/errors.js";
 
 const FIXTURES = new URL("../fixtures/exported/", import.meta.url);
 const MODELS = new URL("../../../shared/models/", import.meta.url);
 
 const FORMS = [
-  ...["arguments", "autocast", "bfloat16", "cond", "constants", "custom_op", "data_dependent", "derived_dim"],
+  ...["arguments", "autocast", "bfloat16", "cond", "constants", "copies", "custom_op", "custom_write"],
+  ...["data_dependent", "derived_dim"],
   ...["dict_inputs", "in_place", "in_place_core", "item", "lstm", "map", "no_grad", "outputs", "scalar_inputs", "scan"],
   ...["shared_storage", "symbolic", "unbounded", "while_loop"],
 ];
@@ -218,6 +221,27 @@ t.test("an operator of the user's own gets a schema from its call", async (t) =>
     ["Tensor x", "float by"],
   );
   t.equal(node?.schema?.returns[0]?.type, TensorType);
+});
+
+t.test("what such an operator writes to is not known, so no pass takes it out", async (t) => {
+  const graph = load("custom_write");
+  t.equal(eliminateDeadCode(graph), false);
+  t.ok(operators(graph).includes("tests::scale_"));
+  const program = loadExported(fileURLToPath(new URL("custom_write.pt2", FIXTURES)));
+  t.throws(() => lower(program, "forward"), {
+    code: "unsupported",
+    message: /whether tests::scale_ writes to its inputs/,
+  });
+});
+
+t.test("dtypes and strides tell what is a copy of an input", async (t) => {
+  const program = loadExported(fileURLToPath(new URL("copies.pt2", FIXTURES)));
+  const { graph, removed } = lower(program, "forward");
+  t.equal(graph.outputs.at(-1), graph.inputs[0], "the input is as it was");
+  t.notMatch(
+    removed.map(({ kind }) => kind),
+    ["write to an input"],
+  );
 });
 
 t.test("state: refused by name and line, or returned", async (t) => {

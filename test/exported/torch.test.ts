@@ -57,7 +57,9 @@ const skip = await skipReason();
 t.test("imported graphs compute in PyTorch what the exported programs do", { skip }, async (t) => {
   const directory = t.testdir({});
   await execa(python, [fileURLToPath(new URL("make.py", FIXTURES)), directory, "--complete"]);
-  const programs = readdirSync(directory).map((file) => `${directory}/${file}`);
+  // PyTorch does not read the text of a node that gives nothing.
+  const files = readdirSync(directory).filter((file) => file !== "custom_write.pt2");
+  const programs = files.map((file) => `${directory}/${file}`);
   for (const model of ["lenet", "bert_tiny"]) programs.push(fileURLToPath(new URL(`${model}/export.pt2`, MODELS)));
   mkdirSync(`${directory}/graphs`);
   const graphs = programs.map((path, i) => {

@@ -158,6 +158,100 @@ t.test("where sharing depends on the run, both nodes are named", async (t) => {
   t.match(run(ambiguous.replace("aten::tanh(%y)", "aten::tanh(%z)")).join("\n"), "aten::tanh(%z.1)");
 });
 
+t.test("copies that may be none are refused where the other tensor is seen", async (t) => {
+  const constants = `
+      %zero : int = prim::Constant[value=0]()
+      %one : int = prim::Constant[value=1]()
+      %two : int = prim::Constant[value=2]()
+      %false : bool = prim::Constant[value=0]()
+      %none : NoneType = prim::Constant()`;
+  const writing = (body: string, returned: string): string => `graph(%x : Tensor, %c : bool):${constants}
+      ${body}
+      %d : Tensor = aten::add_(%copy, %one, %one)
+      return (${returned})`;
+  const copies: Record<string, string> = {
+    "of a part": `%y : Tensor = aten::exp(%x)
+      %l : Tensor[] = aten::chunk(%y, %two, %one)
+      %a : Tensor, %b : Tensor = prim::ListUnpack(%l)
+      %copy : Tensor = aten::contiguous(%a, %zero)`,
+    "of what has the strides of a turned tensor": `%t : Tensor = aten::transpose(%x, %zero, %one)
+      %y : Tensor = aten::relu(%t)
+      %copy : Tensor = aten::contiguous(%y, %zero)`,
+    "of what a branch gives": `%t : Tensor = aten::t(%x)
+      %y : Tensor = prim::If(%c)
+        block0():
+          %u : Tensor = aten::exp(%t)
+          -> (%u)
+        block1():
+          %v : Tensor = aten::exp(%x)
+          -> (%v)
+      %copy : Tensor = aten::contiguous(%y, %zero)`,
+    "in another memory format": `%y : Tensor = aten::exp(%x)
+      %copy : Tensor = aten::contiguous(%y, %two)`,
+    "by to, in another memory format": `%y : Tensor = aten::exp(%x)
+      %copy : Tensor = aten::to(%y, %none, %none, %none, %none, %false, %false, %two)`,
+  };
+  for (const [name, body] of Object.entries(copies)) {
+    t.throws(() => run(writing(body, "%y, %copy")), { code: "unsupported", message: /depends on the run/ }, name);
+    t.doesNotThrow(() => run(writing(body, "%copy")), `${name}, not seen`);
+  }
+  const known = "%y : Tensor = aten::exp(%x)\n      %copy : Tensor = aten::contiguous(%y, %zero)";
+  t.strictSame(run(writing(known, "%y, %copy")).at(-1), "return (%copy.1, %copy.1)", "the tensor itself");
+});
+
+t.test("an operator that nobody knows is refused where it may have written what is seen", async (t) => {
+  const text = (returned: string): string => `graph(%x : Tensor):
+      %three : float = prim::Constant[value=3.]()
+      %y : Tensor = aten::exp(%x)
+      %row : Tensor = aten::detach(%y)
+       = tests::scale_(%row, %three)
+      return (${returned})`;
+  t.throws(() => run(text("%y")), {
+    code: "unsupported",
+    message: /whether tests::scale_ writes to its inputs.*\n.*return|tests::scale_/s,
+  });
+  t.match(run(text("%x")).join("\n"), "tests::scale_", "it stays where nobody looks at what it was given");
+});
+
+t.test("a written tensor keeps its dtype, whatever the inputs have", async (t) => {
+  const written = (value: string): string[] =>
+    run(`graph(%x : Tensor):
+      %n : NoneType = prim::Constant()
+      %no : bool = prim::Constant[value=0]()
+      %zero : int = prim::Constant[value=0]()
+      %half : float = prim::Constant[value=0.5]()
+      %float : int = prim::Constant[value=6]()
+      %y : Tensor = aten::clone(%x, %n)
+      %v : Tensor = ${value}
+      %d : Tensor = aten::copy_(%y, %v, %no)
+      return (%y)`);
+  const isCast = (value: string): boolean => written(value).some((line) => line.includes("aten::type_as"));
+  for (const value of [
+    "sigmoid(%x)",
+    "tanh(%x)",
+    "softmax(%x, %zero, %float)",
+    "clamp(%x, %half, %n)",
+    "div(%x, %x)",
+  ]) {
+    t.equal(isCast(`aten::${value}`), true, value);
+  }
+  for (const value of ["relu(%x)", "add(%x, %x, %zero)", "flip(%x, %zero)"]) {
+    t.equal(isCast(`aten::${value}`), false, value);
+  }
+});
+
+t.test("a loop unrolled into very many writes is no deeper than one of few", async (t) => {
+  const writes = Array.from({ length: 20_000 }, (_, i) => `%w${i} : Tensor = aten::add_(%y, %x, %one)`);
+  const graph = parseIR(`graph(%x : Tensor):
+      %one : int = prim::Constant[value=1]()
+      %y : Tensor = aten::relu(%x)
+      ${writes.join("\n      ")}
+      return (%y)`);
+  functionalize(graph, new LoweringReport());
+  const kinds = [...allNodes(graph.block)].map(({ kind }) => kind).filter((kind) => kind !== "prim::Constant");
+  t.strictSame([kinds.length, new Set(kinds)], [20_001, new Set(["aten::relu", "aten::add"])]);
+});
+
 t.test("what has no form without writing is refused", async (t) => {
   t.throws(
     () =>
