@@ -253,3 +253,27 @@ t.test("converter files with what they import", async (t) => {
     ["a.ts", "b.ts", "sub/index.ts"].map((file) => join(root, file)),
   );
 });
+
+t.test("an import is the file that is loaded for it", async (t) => {
+  const root = t.testdir({
+    "main.ts": `import { k } from "./k"; import { c } from "./c"; import { u } from "./u"; import { dot } from ".";
+import { n } from "./sub/n.js"; import { m } from "./m.mjs"; import gone from "./none";
+export const loaded = [k, c, u, dot, n, m];`,
+    "k.js": 'export const k = "k.js";',
+    "k.ts": 'export const k = "k.ts";',
+    "c.cjs": 'exports.c = "c.cjs";',
+    "u.cts": 'export const u = "u.cts";',
+    "index.ts": 'export const dot = "index.ts";',
+    "m.mts": 'export const m = "m.mts";',
+    sub: { "n.ts": 'import { dot } from ".."; export const n = "sub/n.ts";' },
+  });
+  const files = await withImports(join(root, "main.ts"));
+  const { createJiti } = await import("jiti");
+  writeFileSync(join(root, "none.ts"), "export default 1;");
+  const { loaded } = await createJiti(import.meta.url).import<{ loaded: string[] }>(join(root, "main.ts"));
+  t.same(
+    files,
+    ["main.ts", "k.js", "c.cjs", "u.cts", "index.ts", "sub/n.ts", "m.mts"].map((file) => join(root, file)),
+  );
+  t.same(files.slice(1).toSorted(), loaded.map((file) => join(root, file)).toSorted());
+});
