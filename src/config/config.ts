@@ -17,14 +17,27 @@ export const CONFIG_NAMES = ["trtorch.config.yaml", "trtorch.config.yml"] as con
 /** What a run does after a job has failed: let the running jobs finish, go on with all others, or stop at once. */
 export type OnFailure = "finish" | "continue" | "kill";
 
-/** A config in which nothing is missing or wrong: paths are absolute, globs expanded, defaults filled in. */
-export interface Config {
+/** What this tool writes into a cache_dir, and all that it removes from there. */
+export const CACHE_ENTRIES = ["store", "logs", "timing", "stat-cache.json", "durations.json"] as const;
+
+/** What a config says of places. */
+export interface ConfigFolders {
   /** The config file; null where the models came from the command line. */
   readonly file: string | null;
   /** What relative paths are relative to. */
   readonly root: string;
   readonly outDir: string;
   readonly cacheDir: string;
+}
+
+/** What can be said of a config whose models are not there, or not yet. */
+export interface ConfigOutline extends ConfigFolders {
+  /** Paths and globs of models, golden files and converters, relative to the root or absolute. */
+  readonly patterns: readonly string[];
+}
+
+/** A config in which nothing is missing or wrong: paths are absolute, globs expanded, defaults filled in. */
+export interface Config extends ConfigFolders {
   readonly models: readonly ModelConfig[];
   /** CPU-only jobs at once; null: as many as there are cores. */
   readonly concurrency: number | null;

@@ -24,7 +24,7 @@ export type Result<T, E> = { readonly ok: true; readonly value: T } | { readonly
 
 /** 1-based line and column of an offset, and the line's text. */
 export function position(source: TextSource, offset: number): { line: number; column: number; text: string } {
-  const start = source.text.lastIndexOf("\n", offset - 1) + 1;
+  const start = source.text.slice(0, offset).lastIndexOf("\n") + 1;
   const end = source.text.indexOf("\n", offset);
   let line = 1;
   for (let at = source.text.indexOf("\n"); at !== -1 && at < start; at = source.text.indexOf("\n", at + 1)) line++;

@@ -1,7 +1,7 @@
-import { stat } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import type { z } from "zod";
 import type { DimRange } from "../ir/input-spec.js";
+import { STATE_FOLDER } from "../plan/freshness.js";
 import {
   ARTIFACTS,
   type ArtifactKind,
@@ -15,10 +15,11 @@ import {
   type Target,
 } from "../plan/job.js";
 import { TrtorchError } from "../util/errors.js";
-import type { Config, ModelConfig } from "./config.js";
+import type { Config, ConfigFolders, ConfigOutline, ModelConfig } from "./config.js";
 import type { Diagnostic, Result } from "./diagnostic.js";
 import type { ConfigDocument, Path } from "./document.js";
 import { DTYPE_NAMES, PRECISION_NAMES, RTX_CAPABILITIES } from "./names.js";
+import { findFiles, isFile, isGlob, isInside } from "./patterns.js";
 import * as text from "./schema.js";
 import { checkShape } from "./shape-check.js";
 
@@ -35,6 +36,8 @@ const DEFAULT_EMIT: Readonly<Record<Backend, readonly ArtifactKind[]>> = {
   onnxruntime: ["onnx", "report"],
 };
 
+export const DEFAULT_CACHE_DIR = ".trtorch-build";
+
 const TORCHSCRIPT = [".ts", ".pt", ".pth", ".jit", ".torchscript"];
 
 interface SourceFile {
@@ -42,22 +45,55 @@ interface SourceFile {
   readonly name: string;
 }
 
+/** Where a config stands. */
+export interface ConfigPlace {
+  /** What relative paths are relative to. */
+  readonly root: string;
+  /** Null where the models came from the command line. */
+  readonly file: string | null;
+  readonly cwd: string;
+  /** `--out`, relative to `cwd`, in place of the config's out_dir. */
+  readonly out?: string | undefined;
+}
+
 /**
  * Turns a config as written into one with nothing left open. All mistakes are found in one go: those of shape, and, in the parts
  * whose shape is right, those of meaning.
- *
- * @param root what relative paths are relative to
  */
 export async function resolveConfig(
   document: ConfigDocument,
-  root: string,
-  file: string | null,
+  place: ConfigPlace,
 ): Promise<Result<Config, Diagnostic[]>> {
-  const resolver = new Resolver(document, root, file);
+  const resolver = new Resolver(document, place);
   const config = await resolver.config();
   return resolver.diagnostics.length === 0 && config !== null
     ? { ok: true, value: config }
     : { ok: false, error: resolver.diagnostics };
+}
+
+/** For what needs no model: those that are missing are no mistake. */
+export async function resolveOutline(
+  document: ConfigDocument,
+  place: ConfigPlace,
+): Promise<Result<ConfigOutline, Diagnostic[]>> {
+  const resolver = new Resolver(document, place);
+  const outline = await resolver.outline();
+  return resolver.diagnostics.length === 0 ? { ok: true, value: outline } : { ok: false, error: resolver.diagnostics };
+}
+
+/** Why a folder cannot be the output folder, whose folders are replaced and cleaned away as wholes; null where it can. */
+export function whyNoOutDir(folders: ConfigFolders): string | null {
+  const { root, outDir, cacheDir } = folders;
+  const replaced = "and artifacts replace whole folders";
+  if (isInside(root, outDir)) return `${around(outDir, folders)}, ${replaced}`;
+  if (isInside(outDir, cacheDir)) return `the cache's folder, ${replaced}`;
+  const state = join(outDir, STATE_FOLDER);
+  return isInside(cacheDir, state) ? `a folder whose own ${STATE_FOLDER} is the cache's folder` : null;
+}
+
+function around(folder: string, { root, file }: ConfigFolders): string {
+  const what = file === null ? "the folder that the command runs in" : "the folder of the config";
+  return folder === root ? `${what} itself` : `a folder around ${what}`;
 }
 
 class Resolver {
@@ -65,32 +101,58 @@ class Resolver {
   readonly #document: ConfigDocument;
   readonly #root: string;
   readonly #file: string | null;
-  readonly #cacheDir: string;
+  readonly #folders: ConfigFolders;
+  /** The output folder as the person wrote it: out_dir, or the option in its place. */
+  readonly #outName: string;
 
-  constructor(document: ConfigDocument, root: string, file: string | null) {
+  constructor(document: ConfigDocument, { root, file, cwd, out }: ConfigPlace) {
     this.#document = document;
     this.#root = root;
     this.#file = file;
     this.diagnostics = checkShape(text.configSchema, document);
-    const read = document.value;
-    this.#cacheDir = this.#path(
-      isRecord(read) && typeof read.cache_dir === "string" ? read.cache_dir : ".trtorch-build",
-    );
+    const read = isRecord(document.value) ? document.value : {};
+    const cacheDir = this.#path(typeof read.cache_dir === "string" ? read.cache_dir : DEFAULT_CACHE_DIR);
+    const written = typeof read.out_dir === "string" ? read.out_dir : "engines";
+    this.#outName = out === undefined ? "out_dir" : `--out ${out}`;
+    this.#folders = { file, root, cacheDir, outDir: out === undefined ? this.#path(written) : resolve(cwd, out) };
+    this.#checkFolders(out);
+  }
+
+  #checkFolders(out: string | undefined): void {
+    const own = "choose a folder of its own";
+    const { root, cacheDir } = this.#folders;
+    if (isInside(root, cacheDir)) this.#error(["cache_dir"], `cache_dir is ${around(cacheDir, this.#folders)}`, own);
+    const reason = whyNoOutDir(this.#folders);
+    if (reason === null) return;
+    const message = `${this.#outName} is ${reason}`;
+    if (out === undefined) this.#error(["out_dir"], message, own);
+    else {
+      const line = `trtorch-build --out ${out}`;
+      const span = { offset: line.length - out.length, length: Math.max(1, out.length) };
+      const source = { name: "command line", text: line };
+      this.diagnostics.push({ severity: "error", message, source, span, hint: own });
+    }
+  }
+
+  async outline(): Promise<ConfigOutline> {
+    const read = isRecord(this.#document.value) ? this.#document.value : {};
+    const defaults = isRecord(read.defaults) ? read.defaults : {};
+    const patterns = texts(read.converters);
+    for (const [index, item] of (Array.isArray(read.models) ? (read.models as unknown[]) : []).entries()) {
+      if (!isRecord(item) || typeof item.source !== "string") continue;
+      patterns.push(item.source, ...texts(item.converters));
+      const golden = item.golden ?? defaults.golden;
+      for (const file of await findFiles(item.source, this.#root)) {
+        this.#checkSource(file, ["models", index, "source"]);
+        if (typeof golden === "string") patterns.push(this.#fill(golden, file));
+      }
+    }
+    return { ...this.#folders, patterns: [...new Set(patterns)] };
   }
 
   async config(): Promise<Config | null> {
     const read = this.#document.value;
     if (!isRecord(read)) return null;
-    const outDir = this.#path(typeof read.out_dir === "string" ? read.out_dir : "engines");
-    const cacheDir = this.#cacheDir;
-    if (isInside(outDir, cacheDir) || outDir === this.#root) {
-      const reason = outDir === this.#root ? "the folder of the config itself" : "the cache's folder";
-      this.#error(
-        ["out_dir"],
-        `out_dir is ${reason}, and artifacts replace whole folders`,
-        "choose a folder of its own",
-      );
-    }
 
     // Every model is looked at on its own, so that a mistake in one hides none in another.
     const items = Array.isArray(read.models) ? (read.models as unknown[]) : [];
@@ -99,7 +161,7 @@ class Resolver {
     for (const [index, item] of items.entries()) {
       if (!isRecord(item)) continue;
       const path = ["models", index];
-      const sources = await this.#sources(item, path, outDir);
+      const sources = await this.#sources(item, path);
       for (const source of sources) {
         const key = source.name.toLowerCase();
         const other = names.get(key);
@@ -119,10 +181,7 @@ class Resolver {
 
     const config = read as text.ConfigText;
     return {
-      file: this.#file,
-      root: this.#root,
-      outDir,
-      cacheDir,
+      ...this.#folders,
       models,
       concurrency: config.concurrency ?? null,
       devices: config.devices ?? null,
@@ -247,7 +306,7 @@ class Resolver {
     }
   }
 
-  async #sources(item: Record<string, unknown>, path: Path, outDir: string): Promise<SourceFile[]> {
+  async #sources(item: Record<string, unknown>, path: Path): Promise<SourceFile[]> {
     if (typeof item.source !== "string") return [];
     const at = [...path, "source"];
     const files = await this.#expand(item.source, at, "a .ts or .pt2 file");
@@ -263,9 +322,7 @@ class Resolver {
         );
         continue;
       }
-      if (isInside(file, outDir)) {
-        this.#error(at, `${this.#relative(file)} lies in out_dir, whose folders are replaced`, "keep models elsewhere");
-      }
+      this.#checkSource(file, at);
       const name = this.#fill(pattern, file);
       if (!/^[A-Za-z0-9][A-Za-z0-9._+-]*$/.test(name)) {
         const where = typeof item.name === "string" ? [...path, "name"] : at;
@@ -281,22 +338,31 @@ class Resolver {
     return sources;
   }
 
+  /** What is built anew, or cleaned away, must not be what it is built of. */
+  #checkSource(file: string, at: Path): void {
+    const { outDir, cacheDir } = this.#folders;
+    const [folder, what] = isInside(file, outDir)
+      ? [this.#outName, "whose folders are replaced"]
+      : isInside(file, cacheDir)
+        ? ["cache_dir", "which may be emptied at any time"]
+        : [null];
+    if (folder === null) return;
+    this.#error(at, `${this.#relative(file)} lies in ${folder}, ${what}`, "keep models elsewhere");
+  }
+
   /** The files that a path or glob stands for; none is an error. */
   async #expand(pattern: string, at: Path, what: string): Promise<string[]> {
-    const literal = this.#path(pattern);
-    if (await isFile(literal)) return [literal];
-    if (!/[*?{}[\]()!]/.test(pattern)) {
+    const found = await findFiles(pattern, this.#root);
+    if (found.length > 0) return found;
+    if (isGlob(pattern)) this.#error(at, `no file matches ${pattern}`, `it should match ${what}`);
+    else {
       this.#error(
         at,
-        `there is no file ${this.#relative(literal)}`,
+        `there is no file ${this.#relative(this.#path(pattern))}`,
         `paths are relative to ${this.#relative(this.#root) || "."}`,
       );
-      return [];
     }
-    const { default: glob } = await import("fast-glob");
-    const found = await glob(pattern, { cwd: this.#root, absolute: true, onlyFiles: true });
-    if (found.length === 0) this.#error(at, `no file matches ${pattern}`, `it should match ${what}`);
-    return found.map((name) => name.split("/").join(sep)).sort();
+    return [];
   }
 
   async #converters(patterns: readonly string[], path: Path): Promise<string[]> {
@@ -495,7 +561,7 @@ class Resolver {
       avgTimingIterations: settings?.avg_timing_iterations ?? null,
       maxAuxStreams: settings?.max_aux_streams ?? null,
       profilingVerbosity: settings?.profiling_verbosity ?? "layer_names_only",
-      timingCache: (settings?.timing_cache ?? true) ? join(this.#cacheDir, "timing") : null,
+      timingCache: (settings?.timing_cache ?? true) ? join(this.#folders.cacheDir, "timing") : null,
       tf32: settings?.tf32 ?? true,
       sparsity: settings?.sparsity ?? false,
       refit: settings?.refit ?? false,
@@ -609,18 +675,10 @@ function toMilliseconds(duration: number | string): number {
   return Number(number) * { s: 1_000, m: 60_000, h: 3_600_000 }[unit as "s" | "m" | "h"];
 }
 
+function texts(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
+}
+
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isInside(path: string, folder: string): boolean {
-  const way = relative(folder, path);
-  return way === "" || (!way.startsWith("..") && !isAbsolute(way));
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return stat(path).then(
-    (stats) => stats.isFile(),
-    () => false,
-  );
 }

@@ -57,7 +57,7 @@ const bytes = z
   .meta({ label: "a size", description: "Bytes, or a number with a unit: 512MiB, 4GiB." });
 
 const duration = z
-  .union([z.number().positive(), z.string().regex(/^\d+(\.\d+)?\s*(s|m|h)$/)])
+  .union([z.number().positive(), z.string().regex(/^(?=.*[1-9])\d+(\.\d+)?\s*(s|m|h)$/)])
   .meta({ label: "a duration", description: "Seconds, or a number with a unit: 90s, 30m, 2h." });
 
 export const backend = z.enum(BACKENDS).meta({ label: "backend" });

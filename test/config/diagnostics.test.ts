@@ -1,10 +1,10 @@
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import type { Config } from "../../src/config/config.js";
 import { type Diagnostic, formatDiagnostics, nearest, type Result } from "../../src/config/diagnostic.js";
-import { loadCommandLine, loadConfig } from "../../src/config/load.js";
+import { loadCommandLine, loadConfig, outlineConfig } from "../../src/config/load.js";
 
 const LENET = fileURLToPath(new URL("../fixtures/models/lenet/trace.ts", import.meta.url));
 const FILES = ["models/lenet.ts", "models/bert.ts", "models/export.pt2", "models/lenet.npz", "converters/a.ts"];
@@ -144,6 +144,11 @@ const MODEL_CASES: readonly [string, string, string][] = [
     "builder: { workspace: much }",
     'error: "much" is not a size|Bytes, or a number with a unit: 512MiB, 4GiB.',
   ],
+  [
+    "no time at all",
+    "timeout: 0.0s",
+    'error: "0.0s" is not a duration|Seconds, or a number with a unit: 90s, 30m, 2h.',
+  ],
   ["a release that is a number", "torch_tensorrt: 2.11", 'error: expected a text, got 2.11|put it in quotes: "2.11"'],
   [
     "fallback: true",
@@ -275,6 +280,121 @@ trtorch.config.yaml:9:5: error: "source" is missing in a model
   );
 });
 
+t.test("the output folder of the command line is checked as the config's own", async (t) => {
+  const config = "version: 1\nmodels: [{ source: models/export.pt2 }]\n";
+  const said = async (out: string) => {
+    const root = t.testdir({});
+    files(root);
+    const file = join(root, "trtorch.config.yaml");
+    writeFileSync(file, config);
+    const result = await loadConfig(file, root, out);
+    return result.ok ? relative(root, result.value.outDir) : formatDiagnostics(result.error);
+  };
+  t.equal(await said("build"), "build");
+  t.equal(
+    await said("models"),
+    `trtorch.config.yaml:2:20: error: models/export.pt2 lies in --out models, whose folders are replaced
+    2 | models: [{ source: models/export.pt2 }]
+      |                    ^^^^^^^^^^^^^^^^^
+  hint: keep models elsewhere`,
+  );
+  t.equal(
+    await said(".trtorch-build/out"),
+    `command line:1:21: error: --out .trtorch-build/out is the cache's folder, and artifacts replace whole folders
+    1 | trtorch-build --out .trtorch-build/out
+      |                     ^^^^^^^^^^^^^^^^^^
+  hint: choose a folder of its own`,
+  );
+  t.match(await said("."), /--out \. is the folder of the config itself, and artifacts replace whole folders/);
+  t.match(await said(".."), /--out \.\. is a folder around the folder of the config, and artifacts/);
+});
+
+t.test("a cache_dir that is more than a cache", async (t) => {
+  const said = (cache: string) =>
+    mistakes(t.testdir({}), `version: 1\ncache_dir: ${cache}\nmodels: [{ source: models/export.pt2 }]\n`);
+  t.equal(await said("../cache"), "no mistakes");
+  t.match(await said("."), /:2:12: error: cache_dir is the folder of the config itself\n/);
+  t.match(await said(".."), /:2:12: error: cache_dir is a folder around the folder of the config\n/);
+  t.match(
+    await said("models"),
+    /:3:20: error: models\/export\.pt2 lies in cache_dir, which may be emptied at any time\n/,
+  );
+  t.match(
+    await said("engines/.trtorch-build"),
+    /error: out_dir is a folder whose own \.trtorch-build is the cache's folder\n/,
+  );
+});
+
+t.test("an outline needs no models, and names what they would be made of", async (t) => {
+  const root = t.testdir({});
+  files(root);
+  const file = join(root, "trtorch.config.yaml");
+  const outline = async (text: string) => {
+    writeFileSync(file, text);
+    const result = await outlineConfig(file, root);
+    return result.ok ? result.value : formatDiagnostics(result.error);
+  };
+  t.same(
+    await outline(`version: 1
+out_dir: out
+converters: [converters/*.ts]
+models: [{ source: none.ts }, { source: models/*.pt2, golden: "{dir}/{stem}.npz" }]
+`),
+    {
+      file,
+      root,
+      outDir: join(root, "out"),
+      cacheDir: join(root, ".trtorch-build"),
+      patterns: ["converters/*.ts", "none.ts", "models/*.pt2", "models/export.npz"],
+    },
+  );
+  t.match(await outline("version: 1\nout_dri: out\nmodels: [{ source: none.ts }]\n"), /unknown key "out_dri"/);
+  t.match(await outline("version: 1\nout_dir: models\nmodels: [{ source: models/*.pt2 }]\n"), /lies in out_dir/);
+});
+
+t.test("aliases and merges: any number of good ones, and a place for each bad one", async (t) => {
+  const models = Array.from({ length: 150 }, (_, i) => `  - { name: m${i}, source: models/lenet.ts, inputs: *in }\n`);
+  const many = `version: 1\nx-in: &in [[1, 3]]\nmodels:\n${models.join("")}`;
+  t.equal(await mistakes(t.testdir({}), many), "no mistakes");
+  t.equal(
+    await mistakes(
+      t.testdir({}),
+      `
+version: 1
+x-list: &list [*list]
+models:
+  - { source: models/lenet.ts, inputs: *nope }
+  - { <<: 5, source: models/export.pt2 }
+  - <<: [*none, 6]
+`,
+    ),
+    `trtorch.config.yaml:3:16: error: the alias *list stands inside of what it names
+    3 | x-list: &list [*list]
+      |                ^^^^^
+  hint: name something outside of it
+
+trtorch.config.yaml:5:40: error: there is no anchor &nope before this alias
+    5 |   - { source: models/lenet.ts, inputs: *nope }
+      |                                        ^^^^^
+  hint: an anchor stands above its aliases
+
+trtorch.config.yaml:6:11: error: << merges keys with values, and these are none
+    6 |   - { <<: 5, source: models/export.pt2 }
+      |           ^
+  hint: <<: *anchor
+
+trtorch.config.yaml:7:10: error: there is no anchor &none before this alias
+    7 |   - <<: [*none, 6]
+      |          ^^^^^
+  hint: an anchor stands above its aliases
+
+trtorch.config.yaml:7:17: error: << merges keys with values, and these are none
+    7 |   - <<: [*none, 6]
+      |                 ^
+  hint: <<: *anchor`,
+  );
+});
+
 t.test("YAML's own mistakes, duplicate keys and an empty file", async (t) => {
   t.match(await mistakes(t.testdir({}), "version: 1\nmodels: [\n"), /^trtorch\.config\.yaml:3:1: error: Flow sequence/);
   t.match(
@@ -285,6 +405,7 @@ t.test("YAML's own mistakes, duplicate keys and an empty file", async (t) => {
     await mistakes(t.testdir({}), ""),
     /trtorch\.config\.yaml:1:1: error: expected keys with values, got nothing/,
   );
+  t.match(await mistakes(t.testdir({}), "\n# none\n"), /^trtorch\.config\.yaml:1:1: error: expected keys/);
   t.match(await mistakes(t.testdir({}), "- 1"), /expected keys with values, got a list/);
 });
 
