@@ -12,6 +12,7 @@ import type { OutputComparison } from "../plan/job.js";
 import { formatLocation } from "../util/errors.js";
 import { formatErrors } from "../util/format.js";
 import { type GraphOutline, outlineOf } from "./graph-outline.js";
+import { code, plain, tableRow } from "./markdown.js";
 
 /** What becomes of one operator of a method. */
 export interface OperatorReport {
@@ -210,15 +211,15 @@ export function renderMarkdown(report: SupportReport, comparison: readonly Outpu
     );
     for (const row of missing) {
       lines.push(
-        `- \`${row.operator}\` (${row.count}×) has no converter${row.sources.length > 0 ? `: ${row.sources.join(", ")}` : ""}`,
+        `- \`${row.operator}\` (${row.count}×) has no converter${row.sources.length > 0 ? `: ${row.sources.map(plain).join(", ")}` : ""}`,
       );
     }
     if (missing.length > 0) lines.push("");
   }
   if (report.inputs.length > 0) {
     lines.push("| binding | type | dims |", "|---|---|---|");
-    for (const binding of [...report.inputs, ...report.outputs]) {
-      lines.push(`| \`${binding.name}\` | ${binding.type} | ${binding.dims.join(" × ") || "scalar"} |`);
+    for (const { name, type, dims } of [...report.inputs, ...report.outputs]) {
+      lines.push(tableRow(code(name), type, dims.join(" × ") || "scalar"));
     }
     lines.push("");
   }
@@ -226,7 +227,7 @@ export function renderMarkdown(report: SupportReport, comparison: readonly Outpu
     lines.push("| beside golden | max error | allowed | mean error | cosine |", "|---|---:|---:|---:|---:|");
     for (const output of comparison) {
       const on = output.device === undefined ? "" : ` on ${output.device}`;
-      lines.push(`| \`${output.output}\`${on} | ${formatErrors(output).join(" | ")} |`);
+      lines.push(tableRow(`${code(output.output)}${plain(on)}`, ...formatErrors(output)));
     }
     lines.push("");
   }
@@ -238,19 +239,17 @@ export function renderMarkdown(report: SupportReport, comparison: readonly Outpu
   );
   for (const row of report.operators) {
     const by =
-      row.handledBy === null ? "**nobody**" : `${row.handledBy}${row.origin === null ? "" : ` \`${row.origin}\``}`;
-    lines.push(`| \`${row.operator}\` | ${row.count} | ${by} | ${row.layers ?? ""} | ${shorten(row.sources)} |`);
+      row.handledBy === null ? "**nobody**" : `${row.handledBy}${row.origin === null ? "" : ` ${code(row.origin)}`}`;
+    lines.push(tableRow(code(row.operator), row.count, by, row.layers ?? "", shorten(row.sources)));
   }
   if (Object.keys(report.layers).length > 0) {
     lines.push("", "| layer | count |", "|---|---:|");
-    for (const [type, count] of Object.entries(report.layers)) lines.push(`| ${type} | ${count} |`);
+    for (const [type, count] of Object.entries(report.layers)) lines.push(tableRow(type, count));
   }
   if (report.removed.length > 0) {
     lines.push("", "Removed by lowering:", "", "| pass | what | count | details |", "|---|---|---:|---|");
     for (const { pass, kind, count, details } of report.removed) {
-      lines.push(
-        `| ${pass} | \`${kind}\` | ${count} | ${details.join("; ").replaceAll("|", "\\|").replaceAll("\n", " ")} |`,
-      );
+      lines.push(tableRow(pass, code(kind), count, plain(details.join("; "))));
     }
   }
   return `${lines.join("\n")}\n`;
@@ -268,7 +267,7 @@ function renderSegments(segments: readonly SegmentReport[]): string[] {
   ];
   segments.forEach(({ runs, nodes, layers }, i) => {
     if (runs === "TensorRT") {
-      lines.push(`| ${i} | TensorRT | ${nodes.length} operators, ${layers} layers | | |`);
+      lines.push(tableRow(i, "TensorRT", `${nodes.length} operators, ${layers} layers`, "", ""));
       return;
     }
     // Neighbours that are there for the same reason share a row.
@@ -280,13 +279,11 @@ function renderSegments(segments: readonly SegmentReport[]): string[] {
           ? last
           : { operators: new Set<string>(), reason: reason ?? "", sources: new Set<string>() };
       if (row !== last) rows.push(row);
-      row.operators.add(`\`${operator}\``);
+      row.operators.add(code(operator));
       if (source !== null) row.sources.add(source);
     }
     for (const { operators, reason, sources } of rows) {
-      lines.push(
-        `| ${i} | Torch | ${[...operators].join(", ")} | ${reason.replaceAll("|", "\\|")} | ${shorten([...sources])} |`,
-      );
+      lines.push(tableRow(i, "Torch", [...operators].join(", "), plain(reason), shorten([...sources])));
     }
   });
   lines.push("");
@@ -295,6 +292,6 @@ function renderSegments(segments: readonly SegmentReport[]): string[] {
 
 /** A table stays readable with a few places; the JSON has all of them. */
 function shorten(sources: readonly string[]): string {
-  const shown = sources.slice(0, 3).join("<br>");
+  const shown = sources.slice(0, 3).map(plain).join("<br>");
   return sources.length > 3 ? `${shown}<br>and ${sources.length - 3} more` : shown;
 }

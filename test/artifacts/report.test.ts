@@ -1,5 +1,5 @@
 import t from "tap";
-import { makeReport, operatorsInTorch, renderMarkdown } from "../../src/artifacts/report.js";
+import { makeReport, operatorsInTorch, renderMarkdown, type SupportReport } from "../../src/artifacts/report.js";
 import { convertFixture, registryWithGaps } from "../partition/harness.js";
 
 t.test("the report shows each segment, and why each operator of Torch is there", async (t) => {
@@ -41,4 +41,46 @@ t.test("operators of one reason share a row", async (t) => {
     renderMarkdown(report),
     /\| 1 \| Torch \| `aten::linear`, `aten::relu`, `aten::add.Tensor` \| torch_executed_modules names Block \|/,
   );
+});
+
+t.test("what is not ours stays inside of its cell, as text", async (t) => {
+  const report: SupportReport = {
+    model: "m",
+    method: "forward",
+    supported: true,
+    problem: null,
+    operators: [
+      {
+        operator: "my::op",
+        count: 1,
+        handledBy: "converter",
+        origin: "a|b.ts",
+        layers: 1,
+        sources: ["<eval_with_key>.1:5", "a|b.py:3"],
+      },
+    ],
+    removed: [{ pass: "p", kind: "k", count: 1, details: ["x | y\nz"] }],
+    parameters: { tensors: 0, elements: 0 },
+    inputs: [],
+    outputs: [],
+    layers: {},
+    segments: [
+      {
+        runs: "Torch",
+        nodes: [{ operator: "my::op", source: "a|b.py:3", reason: "first\n  second | <third>" }],
+        layers: null,
+        inputs: [],
+        outputs: [],
+      },
+    ],
+    graph: { nodes: [], edges: [] } as unknown as SupportReport["graph"],
+  };
+  const rows = renderMarkdown(report)
+    .split("\n")
+    .filter((line) => line.includes("my::op") || line.startsWith("| p "));
+  t.strictSame(rows, [
+    "| 0 | Torch | `my::op` | first second \\| &lt;third> | a\\|b.py:3 |",
+    "| `my::op` | 1 | converter `a\\|b.ts` | 1 | &lt;eval_with_key>.1:5<br>a\\|b.py:3 |",
+    "| p | `k` | 1 | x \\| y z |",
+  ]);
 });

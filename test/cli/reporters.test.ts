@@ -247,7 +247,7 @@ t.test("github: annotations and the step's summary", async (t) => {
 | old/fp32-cpu | fresh |  | 0 B |  |
 | shared/fp32-cpu | restored | 0.0 s | 1.2 MB |  |
 | lenet/fp32-sm_86 | built | 3.2 s | 1.2 MB |  |
-| lenet/fp16-sm_86 | failed | 0.5 s |  | no converter for aten::foo <2> & more |
+| lenet/fp16-sm_86 | failed | 0.5 s |  | no converter for aten::foo &lt;2> &amp; more |
 | bert/fp16-device | failed | 1 min 05 s |  | the worker process died of SIGSEGV |
 | late/fp32-cpu | cancelled | 0.0 s |  |  |
 | next/fp32-cpu | skipped |  |  | lenet/fp16-sm_86 failed |

@@ -1,5 +1,6 @@
 import { appendFile } from "node:fs/promises";
 import { relative } from "node:path";
+import { plain, tableRow } from "../../artifacts/markdown.js";
 import type { JobOutcome, RunEvent } from "../../runner/event.js";
 import { unreachable } from "../../util/errors.js";
 import { formatBytes, formatDuration } from "../../util/format.js";
@@ -75,8 +76,7 @@ export class GithubReporter implements Reporter {
       const time = "durationMs" in outcome ? formatDuration(outcome.durationMs) : "";
       const note =
         outcome.status === "failed" ? outcome.error.message : outcome.status === "skipped" ? outcome.reason : "";
-      const cells = [id, outcome.status, time, size === null ? "" : formatBytes(size), note];
-      return `| ${cells.map((cell) => cell.replace(/\|/g, "\\|").replace(/\s*\n\s*/g, " ")).join(" | ")} |`;
+      return tableRow(id, outcome.status, time, size === null ? "" : formatBytes(size), plain(note));
     });
     return [
       "### trtorch-build",
