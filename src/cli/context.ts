@@ -13,6 +13,8 @@ export interface CliContext {
   readonly startWorker: () => Promise<StartWorker>;
   /** Calls back on SIGINT and SIGTERM until the returned function is called. */
   readonly onSignal: (handler: () => void) => () => void;
+  /** Calls back when output is lost, as when its reader has gone away, until the returned function is called. */
+  readonly onOutputLost: (handler: () => void) => () => void;
 }
 
 /** 0 all built, 1 some job failed, 2 wrong config or usage, 130 cancelled. */

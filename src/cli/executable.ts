@@ -11,7 +11,8 @@ import { isZip } from "../util/zip.js";
 import type { Executable, ExecutableInput, Tensors } from "../worker/executable.js";
 import type { CliContext } from "./context.js";
 import { readHead } from "./file-head.js";
-import { ConfigError, collect, loadProject } from "./project.js";
+import { repeat, wholeNumber } from "./options.js";
+import { ConfigError, loadProject } from "./project.js";
 
 /** Options of every command that executes something. */
 export interface ExecutableOptions {
@@ -49,33 +50,17 @@ export function addExecutableOptions(command: Command): Command {
   command.option(
     "--input <spec>",
     "a .npz with values (in0, in1, … or by name), or an input's shape: x=1x3x224x224, or a range as in build",
-    (value: string, before: string[]) => [...before, value],
+    repeat,
     [],
   );
   return addSampleOptions(command)
     .option("--profile <n>", "the engine's optimization profile that has the shapes", wholeNumber(0), 0)
     .option("--precision <name>", "fp32, fp16, bf16: of a model, and for the tolerance of verify", precision)
     .option("--method <name>", "of a model (default: forward)")
-    .option("--converters <file>", "files with converters for operators", collect, [])
+    .option("--converters <file>", "files with converters for operators", repeat, [])
     .option("--device <gpu>", "a GPU's number or UUID", "0")
     .option("--library <path>", "the TensorRT library, or its folder")
     .option("--allow-host-code", "run the host code in version-compatible engines: only for engines that you trust");
-}
-
-/** For an option that is a whole number. */
-export function wholeNumber(least: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= least) return value;
-    throw new InvalidArgumentError(`It is a whole number, at least ${least}.`);
-  };
-}
-
-/** For an option that is a tolerance. */
-export function tolerance(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== "" && Number.isFinite(value) && value >= 0) return value;
-  throw new InvalidArgumentError("It is a number, at least 0.");
 }
 
 function precision(text: string): Precision {

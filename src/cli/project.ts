@@ -1,15 +1,22 @@
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
-import type { Config } from "../config/config.js";
-import { type Diagnostic, formatDiagnostics } from "../config/diagnostic.js";
+import type { CommandLineModels } from "../config/command-line.js";
+import type { Config, ConfigOutline } from "../config/config.js";
+import { type Diagnostic, formatDiagnostics, type Result } from "../config/diagnostic.js";
 import type { StatCache } from "../plan/stat-cache.js";
 import type { Selection } from "../runner/run.js";
 import { TrtorchError } from "../util/errors.js";
 import type { CliContext } from "./context.js";
+import { collect, repeat } from "./options.js";
+
+/** Options of every command that reads a config. */
+export interface ConfigOptions {
+  readonly config?: string;
+  readonly out?: string;
+}
 
 /** Options of every command that reads a config or models on the command line. */
-export interface ProjectOptions {
-  readonly config?: string;
+export interface ProjectOptions extends ConfigOptions {
   readonly input: string[];
   readonly precision: string[];
   readonly target: string[];
@@ -18,7 +25,6 @@ export interface ProjectOptions {
   readonly golden?: string;
   readonly emit: string[];
   readonly converters: string[];
-  readonly out?: string;
 }
 
 /** Options that choose among the jobs. */
@@ -40,14 +46,16 @@ export class ConfigError extends TrtorchError {
   }
 }
 
-/** `a,b` and repeated options alike. */
-export function collect(value: string, before: string[]): string[] {
-  return [...before, ...value.split(",").filter((part) => part !== "")];
+export function addConfigOption(command: Command): Command {
+  return command.option("-c, --config <file>", "the config (default: trtorch.config.yaml here or above)");
 }
 
-export function addProjectOptions(command: Command): Command {
-  return command
-    .option("-c, --config <file>", "the config (default: trtorch.config.yaml here or above)")
+export function addOutOption(command: Command): Command {
+  return command.option("-o, --out <dir>", "where artifacts go, instead of the config's out_dir");
+}
+
+export function addModelOptions(command: Command): Command {
+  return addConfigOption(command)
     .option("--input <spec>", "an input of a model named here: x=1x3x224x224:8x3x224x224:32x3x224x224@fp16", repeat, [])
     .option("--precision <name>", "fp32, fp16, bf16", collect, [])
     .option("--target <name>", "sm_86, sm_86+sm_89 (one engine for both), device, cpu", collect, [])
@@ -55,8 +63,11 @@ export function addProjectOptions(command: Command): Command {
     .option("--method <name>", "the method to compile (default: forward)")
     .option("--golden <file>", "a .npz with in0… and out0…")
     .option("--emit <kind>", "engine, report, module, onnx, triton", collect, [])
-    .option("--converters <file>", "files with converters for operators", collect, [])
-    .option("-o, --out <dir>", "where artifacts go, instead of the config's out_dir");
+    .option("--converters <file>", "files with converters for operators", repeat, []);
+}
+
+export function addProjectOptions(command: Command): Command {
+  return addOutOption(addModelOptions(command));
 }
 
 export function addSelectionOptions(command: Command): Command {
@@ -68,11 +79,6 @@ export function addSelectionOptions(command: Command): Command {
     .option("--devices <list>", "UUIDs or indices of the GPUs to use");
 }
 
-/** Inputs hold no commas, but a file name may. */
-function repeat(value: string, before: string[]): string[] {
-  return [...before, value];
-}
-
 /**
  * @throws ConfigError with all mistakes, or TrtorchError `usage`
  */
@@ -81,7 +87,43 @@ export async function loadProject(
   options: ProjectOptions,
   context: CliContext,
 ): Promise<Config> {
-  const { findConfig, loadCommandLine, loadConfig } = await import("../config/load.js");
+  const { loadCommandLine, loadConfig } = await import("../config/load.js");
+  checkFlags(files, options);
+  const loaded =
+    files.length > 0
+      ? await loadCommandLine(commandLineModels(files, options), context.cwd, options.out)
+      : await loadConfig(await configFile(options, context), context.cwd, options.out);
+  return withSharedStore(unwrap(loaded), context);
+}
+
+/**
+ * What a config says of folders, for commands that need none of its models.
+ *
+ * @throws ConfigError with all mistakes but missing files, or TrtorchError `usage`
+ */
+export async function outlineConfig(options: ConfigOptions, context: CliContext): Promise<ConfigOutline> {
+  const { outlineConfig } = await import("../config/load.js");
+  return unwrap(await outlineConfig(await configFile(options, context), context.cwd, options.out));
+}
+
+/** As {@link outlineConfig}, of models on the command line too. */
+export async function outlineProject(
+  files: readonly string[],
+  options: ProjectOptions,
+  context: CliContext,
+): Promise<ConfigOutline> {
+  checkFlags(files, options);
+  if (files.length === 0) return outlineConfig(options, context);
+  const { outlineCommandLine } = await import("../config/load.js");
+  return unwrap(await outlineCommandLine(commandLineModels(files, options), context.cwd, options.out));
+}
+
+async function configFile({ config }: ConfigOptions, { cwd }: CliContext): Promise<string> {
+  const { findConfig } = await import("../config/load.js");
+  return config === undefined ? findConfig(cwd) : resolve(cwd, config);
+}
+
+function checkFlags(files: readonly string[], options: ProjectOptions): void {
   if (files.length === 0) {
     for (const name of ["input", "precision", "target", "emit", "converters"] as const) {
       if (options[name].length > 0) rejectFlag(name);
@@ -92,29 +134,16 @@ export async function loadProject(
       hint: "one or the other",
     });
   }
-  const loaded =
-    files.length > 0
-      ? await loadCommandLine(
-          {
-            files,
-            inputs: options.input,
-            precisions: options.precision,
-            targets: options.target,
-            emit: options.emit,
-            converters: options.converters,
-            backend: options.backend,
-            method: options.method,
-            golden: options.golden,
-          },
-          context.cwd,
-        )
-      : await loadConfig(
-          options.config === undefined ? await findConfig(context.cwd) : resolve(context.cwd, options.config),
-          context.cwd,
-        );
-  if (!loaded.ok) throw new ConfigError(loaded.error);
-  const config = withSharedStore(loaded.value, context);
-  return options.out === undefined ? config : { ...config, outDir: resolve(context.cwd, options.out) };
+}
+
+function commandLineModels(files: readonly string[], options: ProjectOptions): CommandLineModels {
+  const { input: inputs, precision: precisions, target: targets, emit, converters, backend, method, golden } = options;
+  return { files, inputs, precisions, targets, emit, converters, backend, method, golden };
+}
+
+function unwrap<T>(result: Result<T, Diagnostic[]>): T {
+  if (!result.ok) throw new ConfigError(result.error);
+  return result.value;
 }
 
 /** A pipeline brings its own store, a folder or a URL, to the config that people have at their desks. */

@@ -36,8 +36,8 @@ export function formatErrors(output: {
 }
 
 /** `1 job`, `3 jobs`. */
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+export function count(number: number, noun: string, plural = `${noun}s`): string {
+  return `${number} ${number === 1 ? noun : plural}`;
 }
 
 /** Columns aligned with two spaces between them. */

@@ -1,10 +1,20 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import type { RunEvent } from "../../src/runner/event.js";
 import type { Manifest, SummaryFile } from "../../src/runner/summary.js";
-import { project, readJson, start, tree, trtorch } from "./project.js";
+import { FAKE_COMMAND, project, readJson, start, tree, trtorch, write } from "./project.js";
 
 /** What a run says without what differs from time to time. */
 function steady(text: string, root: string): string {
@@ -253,10 +263,141 @@ t.test("clean removes what was built and nothing else", async (t) => {
   t.same(tree(join(root, "engines")), ["a/mine.txt"]);
   t.equal(
     (await trtorch(root, ["clean", "--cache"])).stdout,
-    "removed the artifacts of 0 jobs from engines and .trtorch-build\n",
+    "removed the artifacts of 0 jobs from engines and the cache from .trtorch-build\n",
   );
   t.same(tree(root), ["engines/a/mine.txt", "models/a.ts", "trtorch.config.yaml"]);
+  t.notOk(existsSync(join(root, ".trtorch-build")));
 });
+
+t.test("clean --cache removes from a shared folder only what a build puts there", async (t) => {
+  const root = t.testdir({ shared: { "mine.txt": "mine" }, project: {} });
+  const folder = join(root, "project");
+  project(folder, ["a"], "cache_dir: ../shared");
+  t.equal((await trtorch(folder, [])).code, 0);
+  t.ok(tree(join(root, "shared")).length > 3);
+  t.equal((await trtorch(folder, ["clean", "--cache"])).code, 0);
+  t.same(readdirSync(join(root, "shared")), ["mine.txt"]);
+
+  project(folder, ["a"], "cache_dir: .\nout_dir: ../out");
+  const refused = await trtorch(folder, ["clean", "--cache"]);
+  t.match(refused, { code: 2, stderr: /:4:12: error: cache_dir is the folder of the config itself\n/ });
+  t.same(tree(folder), ["models/a.ts", "trtorch.config.yaml"]);
+});
+
+t.test("commands for folders need no model files", async (t) => {
+  const root = t.testdir({});
+  project(root, ["a"]);
+  t.equal((await trtorch(root, [])).code, 0);
+  rmSync(join(root, "models"), { recursive: true });
+  for (const args of [["report"], ["cache"], ["cache", "prune", "--max-size", "0"], ["clean"]]) {
+    t.match(await trtorch(root, args), { code: 0, stderr: "" }, args.join(" "));
+  }
+  t.notOk(existsSync(join(root, "engines")));
+});
+
+t.test("an output folder on the command line never takes a model away", async (t) => {
+  const root = t.testdir({});
+  write(root, {
+    "trtorch.config.yaml":
+      "version: 1\ntargets: [sm_86]\nmodels: [{ source: build/a/fp32-sm_86/a.ts, inputs: [[1, 3]] }]\n",
+    "build/a/fp32-sm_86/a.ts": "weights",
+  });
+  const refused = await trtorch(root, ["-o", "build"]);
+  t.match(refused, { code: 2, stderr: /build\/a\/fp32-sm_86\/a\.ts lies in --out build, whose folders are replaced/ });
+  t.same(tree(root), ["build/a/fp32-sm_86/a.ts", "trtorch.config.yaml"]);
+  t.match(await trtorch(root, ["-o", "."]), { code: 2, stderr: /--out \. is the folder of the config itself/ });
+  t.match(await trtorch(root, ["clean", "-o", "build"]), { code: 2 });
+  t.equal((await trtorch(root, ["-o", "other"])).code, 0);
+  t.match(await trtorch(root, ["merge", "other", "-o", "build"]), { code: 2, stderr: /lies in --out build/ });
+  t.match(await trtorch(join(root, "other"), ["merge", ".", "-o", "../.trtorch-build/x"]), { code: 2 });
+  const bare = mkdtempSync(join(tmpdir(), "trtorch-"));
+  t.teardown(() => rmSync(bare, { recursive: true }));
+  t.match(await trtorch(bare, ["merge", join(root, "other"), "-o", "."]), {
+    code: 2,
+    stderr:
+      "error: --out . is the folder that the command runs in itself, and artifacts replace whole folders\n  hint: choose a folder of its own\n",
+  });
+  t.equal((await trtorch(bare, ["merge", join(root, "other"), "-o", "all"])).code, 0);
+});
+
+t.test("merge says of each job that is missing how it ended", async (t) => {
+  const root = t.testdir({});
+  project(root, ["a", "b"], "", "sm_86");
+  const summary = (id: string, status: string, other: string, otherStatus: string) => ({
+    version: 1,
+    shard: null,
+    plan: ["a/fp32-sm_86", "b/fp32-sm_86", "c/fp32-sm_86", "d/fp32-sm_86"],
+    summary: { built: 0, fresh: 0, restored: 0, failed: 0, cancelled: 0, skipped: 0, durationMs: 1 },
+    jobs: [
+      { id, key: id, precision: "fp32", target: "sm_86", status },
+      { id: other, key: other, precision: "fp32", target: "sm_86", status: otherStatus },
+    ],
+  });
+  const manifest = JSON.stringify({ version: 1, jobs: [] });
+  write(root, {
+    "s/1/summary.json": JSON.stringify(summary("a/fp32-sm_86", "cancelled", "b/fp32-sm_86", "skipped")),
+    "s/1/manifest.json": manifest,
+    "s/2/summary.json": JSON.stringify(summary("a/fp32-sm_86", "failed", "c/fp32-sm_86", "cancelled")),
+    "s/2/manifest.json": manifest,
+  });
+  const merged = await trtorch(root, ["merge", "s/1", "s/2", "-o", "m"]);
+  t.equal(merged.code, 1);
+  t.equal(
+    merged.stdout,
+    `0 jobs of 4 in m
+failed: a/fp32-sm_86
+skipped: b/fp32-sm_86
+cancelled: c/fp32-sm_86
+in no shard: d/fp32-sm_86
+`,
+  );
+  t.match(JSON.parse((await trtorch(root, ["merge", "s/1", "s/2", "-o", "m", "--json"])).stdout), {
+    jobs: 0,
+    missing: [{ id: "a/fp32-sm_86", status: "failed" }, {}, {}, { id: "d/fp32-sm_86", status: "in no shard" }],
+  });
+});
+
+t.test("reporters: json beside others, files with commas, variables that are empty, one that fails", async (t) => {
+  const root = t.testdir({ "file.txt": "" });
+  project(root, ["a"], "", "sm_86");
+  const both = await trtorch(root, ["--json", "--reporter", "json", "--reporter", "junit=out,1.xml"]);
+  t.equal(both.code, 0);
+  t.equal(both.stdout.match(/"run-end"/g)?.length, 1);
+  t.match(readFileSync(join(root, "out,1.xml"), "utf8"), /<testcase classname="a"/);
+
+  const github = await trtorch(root, ["--reporter", "github"], { env: { GITHUB_STEP_SUMMARY: "" } });
+  t.match(github, { code: 0, stderr: "" });
+
+  const failing = await trtorch(root, ["--force", "--reporter", "junit=file.txt/j.xml", "--reporter", "plain"]);
+  t.equal(failing.code, 0, "the engines are there");
+  t.match(failing.stdout, /1 built in/);
+  t.match(failing.stderr, /^warning: a reporter could not finish: cannot write \S+j\.xml: a file is where a folder/);
+});
+
+/** Runs a shell's line in which "$@" is the command line with workers that compile nothing. */
+function shell(cwd: string, line: string): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync("bash", ["-o", "pipefail", "-c", line, "bash", process.execPath, ...FAKE_COMMAND], {
+    cwd,
+    encoding: "utf8",
+    env: { ...process.env, CI: "1", GITHUB_ACTIONS: "" },
+  });
+}
+
+t.test(
+  "output that is lost is an error, a reader that has seen enough is none",
+  { skip: !existsSync("/dev/full") },
+  (t) => {
+    const root = t.testdir({});
+    project(root, ["a"], "", "sm_86");
+    const full = shell(root, '"$@" plan --json > /dev/full');
+    t.match(full, { status: 1, stderr: "error: cannot write the output: the disk is full\n" });
+    t.equal(shell(root, '"$@" plan --json 2> /dev/full').status, 0, "nothing was to be said there");
+    t.equal(shell(root, '"$@" plan nope.ts 2> /dev/full').status, 2);
+    t.match(shell(root, '"$@" plan --json | true'), { status: 0, stderr: "" });
+    t.match(shell(root, '"$@" watch | head -1'), { status: 0, stdout: /^1 job, \d+ slots?\n$/ });
+    t.end();
+  },
+);
 
 t.test("usage: exit code 2, one clear line", async (t) => {
   const root = t.testdir({});
@@ -276,6 +417,21 @@ t.test("usage: exit code 2, one clear line", async (t) => {
     [
       ["--filter", "a", "plan"],
       'error: "plan" comes after an option\n  hint: the command comes first: trtorch-build plan ...\n',
+    ],
+    [
+      ["--concurrency", "0"],
+      "error: option '--concurrency <n>' argument '0' is invalid. It is a whole number, at least 1.\n(`trtorch-build help` shows the commands)\n",
+    ],
+    [
+      ["--on-failure", "stop"],
+      "error: option '--on-failure <mode>' argument 'stop' is invalid. Allowed choices are finish, continue, kill.\n(`trtorch-build help` shows the commands)\n",
+    ],
+    [["report", "engines", "-c", "x"], "error: a folder and --config are given\n  hint: one or the other\n"],
+    [["check", "-o", "x"], "error: unknown option '-o'\n(`trtorch-build help` shows the commands)\n"],
+    [["cache", "-o", "x"], "error: unknown option '-o'\n(`trtorch-build help` shows the commands)\n"],
+    [
+      ["plan", "--json", "--shards", "4"],
+      "error: option '--format <name>' cannot be used with option '--json'\n(`trtorch-build help` shows the commands)\n",
     ],
     [["biuld"], 'error: there is no command "biuld"\n  hint: did you mean "build"?\n'],
   ];

@@ -7,8 +7,11 @@ import { device } from "../runner/fixtures.js";
 const WORKER = fileURLToPath(new URL(`../runner/fake-worker-program${extname(import.meta.url)}`, import.meta.url));
 
 /** The surroundings of a command line with worker processes that compile nothing, and FAKE_GPUS imaginary GPUs, or none. */
-export function fakeContext(changes: Pick<CliContext, "cwd" | "stdout" | "stderr"> & Partial<CliContext>): CliContext {
+export function fakeContext(changes: Partial<CliContext>): CliContext {
   return {
+    cwd: process.cwd(),
+    stdout: () => {},
+    stderr: () => {},
     env: {},
     terminalRows: null,
     machine: async () => ({
@@ -19,6 +22,7 @@ export function fakeContext(changes: Pick<CliContext, "cwd" | "stdout" | "stderr
     }),
     startWorker: async () => (device) => new WorkerProcess(device, WORKER),
     onSignal: () => () => {},
+    onOutputLost: () => () => {},
     ...changes,
   };
 }

@@ -25,9 +25,12 @@ export interface Running {
   output(): string;
 }
 
-/** Starts the command line, with workers that compile nothing, as a process in a folder. */
+/** The command line, with workers that compile nothing, as arguments of Node.js. */
+export const FAKE_COMMAND: readonly string[] = ["--import", TSX, PROGRAM];
+
+/** Starts it as a process in a folder. */
 export function start(cwd: string, args: readonly string[], env: Record<string, string> = {}): Running {
-  return spawned(cwd, ["--import", TSX, PROGRAM, ...args], env);
+  return spawned(cwd, [...FAKE_COMMAND, ...args], env);
 }
 
 /** Builds in a folder with the compiled program and its real workers. */

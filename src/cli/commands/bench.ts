@@ -2,14 +2,8 @@ import type { Command } from "commander";
 import { TrtorchError } from "../../util/errors.js";
 import { formatTable } from "../../util/format.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
-import {
-  addExecutableOptions,
-  describeTarget,
-  type ExecutableOptions,
-  openTarget,
-  targetKind,
-  wholeNumber,
-} from "../executable.js";
+import { addExecutableOptions, describeTarget, type ExecutableOptions, openTarget, targetKind } from "../executable.js";
+import { wholeNumber } from "../options.js";
 
 interface BenchCommandOptions extends ExecutableOptions {
   readonly warmup: number;

@@ -1,17 +1,17 @@
 import { stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
-import type { Command } from "commander";
-import type { Config } from "../../config/config.js";
+import { type Command, Option } from "commander";
+import type { Config, OnFailure } from "../../config/config.js";
 import { nearest } from "../../config/diagnostic.js";
 import type { RunEvent, RunSummary } from "../../runner/event.js";
 import { HTML_REPORT_FILE, MANIFEST_FILE } from "../../runner/summary.js";
 import { TrtorchError } from "../../util/errors.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
+import { repeat, wholeNumber } from "../options.js";
 import {
   addProjectOptions,
   addSelectionOptions,
-  collect,
   loadProject,
   openStatCache,
   type ProjectOptions,
@@ -20,8 +20,8 @@ import {
 } from "../project.js";
 
 export interface BuildOptions extends ProjectOptions, SelectionOptions {
-  readonly concurrency?: string;
-  readonly onFailure?: string;
+  readonly concurrency?: number;
+  readonly onFailure?: OnFailure;
   readonly force?: boolean;
   readonly dumpIr?: string;
   readonly reporter: string[];
@@ -33,18 +33,32 @@ export function defineBuild(program: Command, context: CliContext, run: Wrap): v
     .command("build", { isDefault: true })
     .description("build every job of the config, or of the models named, that is not fresh")
     .argument("[models...]", "model files, instead of a config");
-  addSelectionOptions(addProjectOptions(command))
-    .option("--concurrency <n>", "jobs at once that need no GPU (default: the cores)")
-    .option("--on-failure <mode>", "finish: start nothing new; continue: build all others; kill: stop all")
+  addRunOptions(addSelectionOptions(addProjectOptions(command)))
+    .addOption(
+      new Option(
+        "--on-failure <mode>",
+        "finish: start nothing new; continue: build all others; kill: stop all",
+      ).choices(["finish", "continue", "kill"]),
+    )
     .option("--force", "build also what is fresh or in the store")
     .option("--dump-ir <dir>", "write the graph after each pass; builds also what is fresh")
-    .option("--reporter <name>", "tty, plain, json, github, junit=FILE; may be repeated", collect, [])
-    .option("--json", "the same as --reporter json")
-    .action(run((models, options) => build(models, options, context)));
+    .action(
+      run((models: string[], options: BuildOptions) => {
+        rejectMistypedCommand(models[0], program);
+        return build(models, options, context);
+      }),
+    );
+}
+
+/** Options of every command that builds. */
+export function addRunOptions(command: Command): Command {
+  return command
+    .option("--concurrency <n>", "jobs at once that need no GPU (default: the cores)", wholeNumber(1))
+    .option("--reporter <name>", "tty, plain, json, github, junit=FILE; may be repeated", repeat, [])
+    .option("--json", "the same as --reporter json");
 }
 
 export async function build(models: readonly string[], options: BuildOptions, context: CliContext): Promise<ExitCode> {
-  rejectMistypedCommand(models[0]);
   const config = override(await loadProject(models, options, context), options);
   return runBuild(config, options, context);
 }
@@ -54,7 +68,10 @@ export async function runBuild(config: Config, options: BuildOptions, context: C
   const { createReporters } = await import("../reporters/create.js");
   const { Run } = await import("../../runner/run.js");
   const files = await openStatCache(config);
-  const reporters = await createReporters(options.json === true ? ["json"] : options.reporter, context);
+  const reporters = await createReporters(
+    options.json === true ? ["json", ...options.reporter] : options.reporter,
+    context,
+  );
   const machine = await context.machine();
   const dumpIr = options.dumpIr === undefined ? null : resolve(context.cwd, options.dumpIr);
   const run = new Run({
@@ -82,7 +99,9 @@ export async function runBuild(config: Config, options: BuildOptions, context: C
     return summary.failed > 0 ? 1 : 0;
   } finally {
     ignore();
-    for (const reporter of reporters) await reporter.close();
+    for (const closed of await Promise.allSettled(reporters.map((reporter) => reporter.close()))) {
+      if (closed.status === "rejected") warn("a reporter could not finish", closed.reason, context);
+    }
   }
 }
 
@@ -96,10 +115,12 @@ async function renewReport({ outDir }: Config, summary: RunSummary, context: Cli
     const { writeHtmlReport } = await import("../../artifacts/html-report.js");
     await writeHtmlReport(outDir);
   } catch (error) {
-    context.stderr(
-      `warning: there is no new ${HTML_REPORT_FILE}: ${error instanceof Error ? error.message : String(error)}\n`,
-    );
+    warn(`there is no new ${HTML_REPORT_FILE}`, error, context);
   }
+}
+
+function warn(what: string, error: unknown, context: CliContext): void {
+  context.stderr(`warning: ${what}: ${error instanceof Error ? error.message : String(error)}\n`);
 }
 
 /** 0 where there is no file. */
@@ -111,36 +132,23 @@ async function changeTime(path: string): Promise<number> {
 }
 
 /** A word that is no file takes the place of a model where the command is the default one. */
-function rejectMistypedCommand(word: string | undefined): void {
+function rejectMistypedCommand(word: string | undefined, program: Command): void {
   if (word === undefined || /[./\\]/.test(word)) return;
-  if (COMMANDS.includes(word)) {
+  const commands = [...program.commands.map((command) => command.name()), "help"];
+  if (commands.includes(word)) {
     throw new TrtorchError("usage", `"${word}" comes after an option`, {
       hint: `the command comes first: trtorch-build ${word} ...`,
     });
   }
-  const near = nearest(word, COMMANDS);
+  const near = nearest(word, commands);
   const hint = near === null ? "`trtorch-build help` shows the commands" : `did you mean "${near}"?`;
   throw new TrtorchError("usage", `there is no command "${word}"`, { hint });
 }
 
-const COMMANDS =
-  "build check plan inspect run verify bench precision init setup doctor watch clean cache merge report fingerprint help".split(
-    " ",
-  );
-
-function override(config: Config, options: BuildOptions): Config {
-  const { concurrency, onFailure } = options;
-  if (concurrency !== undefined && !/^[1-9]\d*$/.test(concurrency)) {
-    throw new TrtorchError("usage", `--concurrency ${concurrency} is no number of jobs`, {
-      hint: "a whole number from 1",
-    });
-  }
-  if (onFailure !== undefined && onFailure !== "finish" && onFailure !== "continue" && onFailure !== "kill") {
-    throw new TrtorchError("usage", `--on-failure ${onFailure} is unknown`, { hint: "finish, continue or kill" });
-  }
+function override(config: Config, { concurrency, onFailure }: BuildOptions): Config {
   return {
     ...config,
-    ...(concurrency !== undefined && { concurrency: Number(concurrency) }),
+    ...(concurrency !== undefined && { concurrency }),
     ...(onFailure !== undefined && { onFailure }),
   };
 }

@@ -4,19 +4,19 @@ import type { Store } from "../../runner/store.js";
 import { TrtorchError } from "../../util/errors.js";
 import { count, formatBytes } from "../../util/format.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
-import { addProjectOptions, displayPath, loadProject, type ProjectOptions } from "../project.js";
+import { addConfigOption, type ConfigOptions, displayPath, outlineConfig } from "../project.js";
 
-interface CacheOptions extends ProjectOptions {
+interface CacheOptions extends ConfigOptions {
   readonly maxSize?: string;
   readonly json?: boolean;
 }
 
 export function defineCache(program: Command, context: CliContext, run: Wrap): void {
   const cache = program.command("cache").description("the store of finished work on this machine");
-  addProjectOptions(cache.command("info", { isDefault: true }).description("how much it holds"))
+  addConfigOption(cache.command("info", { isDefault: true }).description("how much it holds"))
     .option("--json", "as JSON")
     .action(run((options) => info(options, context)));
-  addProjectOptions(cache.command("prune").description("remove what has not been used for longest"))
+  addConfigOption(cache.command("prune").description("remove what has not been used for longest"))
     .requiredOption("--max-size <size>", "what may stay: 10GB, 500MB, 0")
     .option("--json", "as JSON")
     .action(run((options) => prune(options, context)));
@@ -26,7 +26,8 @@ async function info(options: CacheOptions, context: CliContext): Promise<ExitCod
   const { store, directory } = await open(options, context);
   const { entries, size } = await store.statistics();
   if (options.json === true) context.stdout(`${JSON.stringify({ directory, entries, size })}\n`);
-  else context.stdout(`${displayPath(directory, context)}: ${entries} entries, ${formatBytes(size)}\n`);
+  else
+    context.stdout(`${displayPath(directory, context)}: ${count(entries, "entry", "entries")}, ${formatBytes(size)}\n`);
   return 0;
 }
 
@@ -39,16 +40,14 @@ async function prune(options: CacheOptions, context: CliContext): Promise<ExitCo
   const result = await store.prune(maxSize);
   if (options.json === true) context.stdout(`${JSON.stringify(result)}\n`);
   else {
-    const removed = result.removed === 1 ? "1 entry" : `${result.removed} entries`;
-    context.stdout(
-      `removed ${removed}, ${formatBytes(result.freed)}; ${count(result.kept, "entry").replace("entrys", "entries")}, ${formatBytes(result.size)} stay\n`,
-    );
+    const [removed, kept] = [result.removed, result.kept].map((number) => count(number, "entry", "entries"));
+    context.stdout(`removed ${removed}, ${formatBytes(result.freed)}; ${kept}, ${formatBytes(result.size)} stay\n`);
   }
   return 0;
 }
 
 async function open(options: CacheOptions, context: CliContext): Promise<{ store: Store; directory: string }> {
   const { Store } = await import("../../runner/store.js");
-  const directory = join((await loadProject([], options, context)).cacheDir, "store");
+  const directory = join((await outlineConfig(options, context)).cacheDir, "store");
   return { store: new Store({ directory, remotes: [] }, context.stderr), directory };
 }

@@ -4,7 +4,7 @@ import type { InputDeclaration, SupportReport } from "../../index.js";
 import { describeProblem, type SourceLocation, TrtorchError } from "../../util/errors.js";
 import { count, formatTable } from "../../util/format.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
-import { addProjectOptions, displayPath, loadProject, type ProjectOptions } from "../project.js";
+import { addModelOptions, displayPath, loadProject, type ProjectOptions } from "../project.js";
 
 interface CheckOptions extends ProjectOptions {
   readonly format?: "markdown";
@@ -16,7 +16,7 @@ export function defineCheck(program: Command, context: CliContext, run: Wrap): v
     .command("check")
     .description("whether every operator can be converted, and what each becomes; needs no TensorRT")
     .argument("[models...]", "model files, instead of a config");
-  addProjectOptions(command)
+  addModelOptions(command)
     .addOption(new Option("--format <name>", "markdown: the whole support report").choices(["markdown"]))
     .option("--json", "the whole support report as JSON")
     .action(run((models: string[], options: CheckOptions) => check(models, options, context)));

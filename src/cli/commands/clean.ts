@@ -1,27 +1,29 @@
 import { readdir, rm, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Command } from "commander";
+import { CACHE_ENTRIES } from "../../config/config.js";
 import { STATE_FOLDER } from "../../plan/freshness.js";
 import { HTML_REPORT_FILE, MANIFEST_FILE, SUMMARY_FILE } from "../../runner/summary.js";
 import { isErrno, sweepLeftovers } from "../../util/atomic-write.js";
 import { count } from "../../util/format.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
-import { addProjectOptions, displayPath, loadProject, type ProjectOptions } from "../project.js";
+import { addConfigOption, addOutOption, type ConfigOptions, displayPath, outlineConfig } from "../project.js";
 
-interface CleanOptions extends ProjectOptions {
+interface CleanOptions extends ConfigOptions {
   readonly cache?: boolean;
   readonly json?: boolean;
 }
 
 export function defineClean(program: Command, context: CliContext, run: Wrap): void {
-  addProjectOptions(program.command("clean").description("remove what was built; nothing that was put there by others"))
+  const command = program.command("clean").description("remove what was built; nothing that was put there by others");
+  addOutOption(addConfigOption(command))
     .option("--cache", "also the cache: the store, timings, logs")
     .option("--json", "as JSON")
     .action(run((options) => clean(options, context)));
 }
 
 async function clean(options: CleanOptions, context: CliContext): Promise<ExitCode> {
-  const { outDir, cacheDir } = await loadProject([], options, context);
+  const { outDir, cacheDir } = await outlineConfig(options, context);
   const removed: string[] = [];
   const state = join(outDir, STATE_FOLDER);
   const ids = await findRecords(state);
@@ -41,8 +43,12 @@ async function clean(options: CleanOptions, context: CliContext): Promise<ExitCo
     await rm(state, { recursive: true, force: true });
     await removeIfEmpty(outDir);
   }
-  if (options.cache === true) await rm(cacheDir, { recursive: true, force: true });
-  const cache = options.cache === true ? ` and ${displayPath(cacheDir, context)}` : "";
+  if (options.cache === true) {
+    await sweepLeftovers(cacheDir, 0);
+    for (const entry of CACHE_ENTRIES) await rm(join(cacheDir, entry), { recursive: true, force: true });
+    await removeIfEmpty(cacheDir);
+  }
+  const cache = options.cache === true ? ` and the cache from ${displayPath(cacheDir, context)}` : "";
   if (options.json === true) context.stdout(`${JSON.stringify({ removed, cache: options.cache === true })}\n`);
   else
     context.stdout(

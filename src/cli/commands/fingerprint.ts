@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Command } from "commander";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
 import {
-  addProjectOptions,
+  addModelOptions,
   addSelectionOptions,
   loadProject,
   openStatCache,
@@ -22,7 +22,7 @@ export function defineFingerprint(program: Command, context: CliContext, run: Wr
       "one line that changes when anything changes that a build depends on: for Nx runtime inputs and the like",
     )
     .argument("[models...]", "model files, instead of a config");
-  addSelectionOptions(addProjectOptions(command))
+  addSelectionOptions(addModelOptions(command))
     .option("--json", "with the key of each job")
     .action(run((models, options) => fingerprint(models, options, context)));
 }

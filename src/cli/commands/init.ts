@@ -8,7 +8,7 @@ import { packageRoot } from "../../util/native-addon.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
 import { recordedInputs } from "../executable.js";
 import { readHead } from "../file-head.js";
-import { displayPath } from "../project.js";
+import { ConfigError, displayPath, outlineConfig } from "../project.js";
 import { toolVersion } from "../version.js";
 
 const TEMPLATES = ["new", "monorepo", "converter"] as const;
@@ -66,6 +66,10 @@ async function init(directory: string, options: InitOptions, context: CliContext
       hint: "Only --template new makes one.",
     });
   }
+
+  // Nothing is written where the config that converters are to be added to cannot be read.
+  const config = await findOwnConfig(root);
+  if (options.template === "converter" && config !== null) await outlineConfig({ config }, context);
 
   const done: Scaffold = { written: [], kept: [] };
   const next: string[] = [];
@@ -160,8 +164,13 @@ async function copyPipeline(root: string, name: keyof typeof PIPELINES, done: Sc
   }
 }
 
-/** A config for the model files that are there; without any, the template's. */
+/** A config for the model files that are there; without any, the template's. One of either name is kept. */
 async function writeConfig(root: string, template: string | null, done: Scaffold): Promise<void> {
+  const there = await findOwnConfig(root);
+  if (there !== null) {
+    done.kept.push(there);
+    return;
+  }
   const config = join(root, CONFIG_NAMES[0]);
   const models = await findModels(root);
   if (template !== null && models.length === 0) await copyTemplate(template, root, {}, done, [CONFIG_NAMES[0]]);
@@ -171,7 +180,10 @@ async function writeConfig(root: string, template: string | null, done: Scaffold
 /** Adds a package where the monorepo keeps its packages (not called engines, which root .gitignores often name), with the task of the task runner that is in use. */
 async function addPackage(root: string, done: Scaffold): Promise<string> {
   const folder = `${await packagesFolder(root)}/tensorrt`;
-  const files = ["package.json", CONFIG_NAMES[0]];
+  const files = ["package.json"];
+  const config = await findOwnConfig(join(root, folder));
+  if (config === null) files.push(CONFIG_NAMES[0]);
+  else done.kept.push(config);
   if (await exists(join(root, "turbo.json"))) files.push("turbo.json");
   if (await exists(join(root, "nx.json"))) files.push("project.json");
   await copyTemplate("monorepo", join(root, folder), { name: "tensorrt", folder }, done, files);
@@ -181,8 +193,13 @@ async function addPackage(root: string, done: Scaffold): Promise<string> {
 
 /** Of the workspaces' patterns the first that is a folder's `*`. */
 async function packagesFolder(root: string): Promise<string> {
-  const { parse } = await import("yaml");
-  const read = async (file: string) => parse(await readFile(join(root, file), "utf8").catch(() => "{}")) as unknown;
+  const { parseYaml } = await import("../../config/document.js");
+  const read = async (file: string) => {
+    const text = await readFile(join(root, file), "utf8").catch(() => "{}");
+    const document = parseYaml({ name: file, text });
+    if (!document.ok) throw new ConfigError(document.error);
+    return document.value.value;
+  };
   const manifest = (await read("package.json")) as { workspaces?: string[] | { packages?: string[] } } | null;
   const pnpm = (await read("pnpm-workspace.yaml")) as { packages?: string[] } | null;
   const workspaces = manifest?.workspaces;
@@ -201,14 +218,10 @@ async function packagesFolder(root: string): Promise<string> {
 
 /** Adds the folder of converters to the config, whose comments stay; where there is no config, says how. */
 async function nameConverters(root: string, done: Scaffold): Promise<void> {
-  const path = join(root, CONFIG_NAMES[0]);
-  const text = await readFile(path, "utf8").catch((error: unknown) => {
-    if (isErrno(error, "ENOENT")) return null;
-    throw error;
-  });
-  if (text === null) return writeConfig(root, null, done).then(() => nameConverters(root, done));
+  const path = await findOwnConfig(root);
+  if (path === null) return writeConfig(root, null, done).then(() => nameConverters(root, done));
   const { parseDocument } = await import("yaml");
-  const document = parseDocument(text);
+  const document = parseDocument(await readFile(path, "utf8"));
   const wanted = "./converters/*.ts";
   const before = document.get("converters");
   if (JSON.stringify(before ?? null).includes("converters/")) return;
@@ -225,6 +238,11 @@ function packageName(root: string): string {
       .replace(/[^a-z0-9._-]+/g, "-")
       .replace(/^[._-]+/, "") || "engines"
   );
+}
+
+async function findOwnConfig(root: string): Promise<string | null> {
+  const { configIn } = await import("../../config/load.js");
+  return configIn(root);
 }
 
 async function exists(path: string): Promise<boolean> {

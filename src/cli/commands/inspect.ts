@@ -68,7 +68,7 @@ async function examine(file: string, name: string): Promise<Inspection> {
   if (header !== undefined) {
     return { file: name, size, ...(await examineEngine(file)), library: `${header.product} ${header.version}` };
   }
-  if (file.endsWith(".onnx")) return { file: name, size, ...(await examineOnnx(file)) };
+  if (file.endsWith(".onnx")) return { file: name, size, ...(await examineOnnx(file, name)) };
   throw new TrtorchError("usage", `${name} is no model, engine or ONNX file`, {
     hint: "its first bytes are those of none of them",
   });
@@ -113,14 +113,17 @@ async function examineEngine(file: string) {
   }
 }
 
-async function examineOnnx(file: string) {
+async function examineOnnx(file: string, name: string) {
   const { InferenceSession } = await import("onnxruntime-node").catch((cause: unknown) => {
     throw new TrtorchError("missing-library", "onnxruntime-node is not installed", {
       hint: "npm install onnxruntime-node",
       cause,
     });
   });
-  const session = await InferenceSession.create(file);
+  const session = await InferenceSession.create(file).catch((cause: unknown) => {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new TrtorchError("archive", `${name} is no ONNX file that onnxruntime reads: ${reason}`, { cause });
+  });
   try {
     const lines = (values: typeof session.inputMetadata): TensorLine[] =>
       values.map((value) =>

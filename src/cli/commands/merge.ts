@@ -16,7 +16,7 @@ import { publishDirectory, stageDirectory } from "../../util/atomic-write.js";
 import { TrtorchError } from "../../util/errors.js";
 import { count } from "../../util/format.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
-import { displayPath } from "../project.js";
+import { displayPath, outlineConfig } from "../project.js";
 
 interface MergeOptions {
   readonly out: string;
@@ -34,7 +34,7 @@ export function defineMerge(program: Command, context: CliContext, run: Wrap): v
 }
 
 async function merge(folders: readonly string[], options: MergeOptions, context: CliContext): Promise<ExitCode> {
-  const out = resolve(context.cwd, options.out);
+  const out = await checkedOut(options.out, context);
   const shards = await Promise.all(
     folders.map(async (folder) => {
       const directory = resolve(context.cwd, folder);
@@ -61,8 +61,7 @@ async function merge(folders: readonly string[], options: MergeOptions, context:
           hint: "build all shards from the same checkout, with the same libraries",
         });
       }
-      // A job that failed in one folder and is there in another is there.
-      if (other === undefined || other.status === "failed") jobs.set(job.id, withShard(job, summary.shard));
+      if (other === undefined || RANK[job.status] > RANK[other.status]) jobs.set(job.id, withShard(job, summary.shard));
     }
     for (const job of manifest.jobs) if (!artifacts.has(job.id)) artifacts.set(job.id, { from: directory, job });
   }
@@ -95,18 +94,38 @@ async function merge(folders: readonly string[], options: MergeOptions, context:
     await lock.release();
   }
 
-  const missing = [...all].filter((id) => !artifacts.has(id));
-  const failed = [...jobs.values()].filter((job) => job.status === "failed").map((job) => job.id);
-  const unseen = missing.filter((id) => !jobs.has(id));
-  if (options.json === true) {
-    context.stdout(`${JSON.stringify({ out, jobs: artifacts.size, failed, missing: unseen })}\n`);
-  } else {
+  const missing = [...all]
+    .filter((id) => !artifacts.has(id))
+    .map((id) => ({ id, status: jobs.get(id)?.status ?? "in no shard" }));
+  if (options.json === true) context.stdout(`${JSON.stringify({ out, jobs: artifacts.size, missing })}\n`);
+  else {
     context.stdout(`${count(artifacts.size, "job")} of ${all.size} in ${displayPath(out, context)}\n`);
-    for (const id of failed) context.stdout(`failed: ${id}\n`);
-    for (const id of unseen) context.stdout(`in no shard: ${id}\n`);
+    for (const { id, status } of missing) context.stdout(`${status}: ${id}\n`);
   }
   return missing.length > 0 ? 1 : 0;
 }
+
+/** The folder to make, as a build would take it: shards may be merged where there is no config. */
+async function checkedOut(out: string, context: CliContext): Promise<string> {
+  const { configAbove } = await import("../../config/load.js");
+  const config = await configAbove(context.cwd);
+  if (config !== null) return (await outlineConfig({ config, out }, context)).outDir;
+  const { DEFAULT_CACHE_DIR, whyNoOutDir } = await import("../../config/resolve.js");
+  const [root, outDir] = [context.cwd, resolve(context.cwd, out)];
+  const reason = whyNoOutDir({ file: null, root, outDir, cacheDir: join(root, DEFAULT_CACHE_DIR) });
+  if (reason === null) return outDir;
+  throw new TrtorchError("usage", `--out ${out} is ${reason}`, { hint: "choose a folder of its own" });
+}
+
+/** Of what shards say of one job the most counts: what is there in one of them is there. */
+const RANK: Readonly<Record<SummaryJob["status"], number>> = {
+  built: 2,
+  restored: 2,
+  fresh: 2,
+  failed: 1,
+  cancelled: 0,
+  skipped: 0,
+};
 
 /** Shards ran on machines of their own, whose slots have the same names. */
 function withShard(job: SummaryJob, shard: string | null): SummaryJob {

@@ -1,7 +1,7 @@
-import type { Command } from "commander";
-import { TrtorchError } from "../../util/errors.js";
+import { type Command, Option } from "commander";
 import { formatTable } from "../../util/format.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
+import { wholeNumber } from "../options.js";
 import {
   addProjectOptions,
   addSelectionOptions,
@@ -14,8 +14,8 @@ import {
 
 interface PlanCommandOptions extends ProjectOptions, SelectionOptions {
   readonly json?: boolean;
-  readonly format?: string;
-  readonly shards?: string;
+  readonly format?: "github-matrix";
+  readonly shards?: number;
 }
 
 export function definePlan(program: Command, context: CliContext, run: Wrap): void {
@@ -25,8 +25,16 @@ export function definePlan(program: Command, context: CliContext, run: Wrap): vo
     .argument("[models...]", "model files, instead of a config");
   addSelectionOptions(addProjectOptions(command))
     .option("--json", "as JSON")
-    .option("--format <name>", "github-matrix: what a job's strategy.matrix takes")
-    .option("--shards <n>", "with github-matrix: a matrix of n shards, not of jobs")
+    .addOption(
+      new Option("--format <name>", "github-matrix: what a job's strategy.matrix takes")
+        .choices(["github-matrix"])
+        .conflicts("json"),
+    )
+    .addOption(
+      new Option("--shards <n>", "a github-matrix of n shards, not of jobs")
+        .argParser(wholeNumber(1))
+        .implies({ format: "github-matrix" }),
+    )
     .action(run((models, options) => showPlan(models, options, context)));
 }
 
@@ -35,9 +43,6 @@ async function showPlan(
   options: PlanCommandOptions,
   context: CliContext,
 ): Promise<ExitCode> {
-  if (options.format !== undefined && options.format !== "github-matrix") {
-    throw new TrtorchError("usage", `there is no format "${options.format}"`, { hint: "--format github-matrix" });
-  }
   const config = await loadProject(models, options, context);
   const files = await openStatCache(config);
   const { selected } = await planProject(config, options, files, context);
@@ -45,12 +50,9 @@ async function showPlan(
 
   if (options.format === "github-matrix") {
     const stale = selected.filter(({ freshness }) => !freshness.fresh);
-    const shards = options.shards === undefined ? null : Number(options.shards);
-    if (shards !== null && !(Number.isInteger(shards) && shards > 0)) {
-      throw new TrtorchError("usage", `--shards ${options.shards} is no number of shards`);
-    }
+    const { shards } = options;
     const include =
-      shards === null
+      shards === undefined
         ? stale.map(({ job: { id, model, precision, target } }) => ({ id, model, precision, target: target.name }))
         : Array.from({ length: stale.length === 0 ? 0 : shards }, (_, index) => ({ shard: `${index + 1}/${shards}` }));
     context.stdout(`${JSON.stringify({ include })}\n`);

@@ -9,8 +9,9 @@ import type { Fp32Search, Measurement } from "../../worker/fp32-search.js";
 import type { Reference } from "../../worker/golden.js";
 import type { SampleOptions } from "../../worker/sample-inputs.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
-import { addSampleOptions, convertConfigured, tolerance } from "../executable.js";
-import { addProjectOptions, collect, displayPath, loadProject, type ProjectOptions } from "../project.js";
+import { addSampleOptions, convertConfigured } from "../executable.js";
+import { collect, tolerance } from "../options.js";
+import { addModelOptions, displayPath, loadProject, type ProjectOptions } from "../project.js";
 
 interface PrecisionOptions extends ProjectOptions, SampleOptions {
   readonly filter: string[];
@@ -47,7 +48,7 @@ export function definePrecision(program: Command, context: CliContext, run: Wrap
     .command("precision")
     .description("how far off fp16 and bf16 are on the CPU reference, and which operators must stay fp32")
     .argument("[models...]", "model files, instead of a config");
-  addSampleOptions(addProjectOptions(command))
+  addSampleOptions(addModelOptions(command))
     .option("--filter <pattern>", "only models by name; * for anything, ! to leave out", collect, [])
     .option(
       "--rtol <x>",

@@ -20,8 +20,8 @@ import {
   recordedTensors,
   type TargetKind,
   targetKind,
-  tolerance,
 } from "../executable.js";
+import { tolerance } from "../options.js";
 
 interface VerifyOptions extends ExecutableOptions {
   readonly golden?: string;

@@ -12,12 +12,13 @@ const KNOWN = "tty, plain, json, github, junit=FILE";
  * @throws TrtorchError `usage` for an unknown one
  */
 export async function createReporters(names: readonly string[], context: CliContext): Promise<Reporter[]> {
-  const chosen = names.length > 0 ? names : defaults(context);
+  const chosen = names.length > 0 ? [...new Set(names)] : defaults(context);
   return Promise.all(chosen.map((name) => createReporter(name, context)));
 }
 
+// A pipeline leaves a variable empty to take it away.
 function defaults(context: CliContext): string[] {
-  const main = context.terminalRows !== null && context.env.CI === undefined ? "tty" : "plain";
+  const main = context.terminalRows !== null && !context.env.CI ? "tty" : "plain";
   return context.env.GITHUB_ACTIONS === "true" ? [main, "github"] : [main];
 }
 
@@ -38,7 +39,7 @@ async function createReporter(text: string, context: CliContext): Promise<Report
     }
     case "github": {
       const { GithubReporter } = await import("./github.js");
-      return new GithubReporter(context.stdout, context.env.GITHUB_STEP_SUMMARY ?? null, context.cwd);
+      return new GithubReporter(context.stdout, context.env.GITHUB_STEP_SUMMARY || null, context.cwd);
     }
     case "junit": {
       if (file === undefined || file === "") {
