@@ -2,7 +2,7 @@ import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
-import { project, trtorch, write } from "./project.js";
+import { project, tree, trtorch, write } from "./project.js";
 
 const MODELS = fileURLToPath(new URL("../fixtures/models/lenet/", import.meta.url));
 
@@ -42,6 +42,11 @@ t.test("inspect: models, and files that are none", async (t) => {
     /^lenet\.pt2: torch\.export, \d+\.\d kB\n\nmethod forward: 81194 parameters\n {2}input x: float32 \[1\.\.16, 1, 32, 32\]\n/,
   );
   t.equal((await trtorch(root, ["inspect", "text.ts"])).code, 2);
+  write(root, { "junk.onnx": "hello" });
+  t.match(await trtorch(root, ["inspect", "junk.onnx"]), {
+    code: 1,
+    stderr: /^error: junk\.onnx is no ONNX file that onnxruntime reads: /,
+  });
   t.equal((await trtorch(root, ["inspect", "none"])).stderr, "error: cannot read none: there is no such file\n");
 });
 
@@ -80,6 +85,30 @@ t.test("init takes inputs from what is recorded beside a model", async (t) => {
   t.equal((await trtorch(root, ["plan"])).code, 0);
 });
 
+t.test("init keeps a config of either name, and writes nothing beside a broken one", async (t) => {
+  const root = t.testdir({});
+  const config = "version: 1\nbackend: onnxruntime\nmodels: [{ source: none.pt2 }]\n";
+  write(root, { "trtorch.config.yml": config });
+  t.match(await trtorch(root, ["init"]), { code: 2, stderr: /^error: trtorch\.config\.yml is there already\n/ });
+  t.match((await trtorch(root, ["init", "--template", "new"])).stdout, "kept trtorch.config.yml, which was there\n");
+  t.equal((await trtorch(root, ["init", "--template", "converter"])).code, 0);
+  t.match(readFileSync(join(root, "trtorch.config.yml"), "utf8"), "converters:\n  - ./converters/*.ts\n");
+  t.notOk(tree(root).includes("trtorch.config.yaml"));
+
+  for (const [broken, said] of [
+    ["version: [\n", /^trtorch\.config\.yml:2:1: error: Flow sequence/],
+    [`${config}converters: a.ts\n`, /^trtorch\.config\.yml:4:13: error: expected a list, got "a\.ts"/],
+  ] as const) {
+    const folder = t.testdir({});
+    write(folder, { "trtorch.config.yml": broken });
+    t.match(await trtorch(folder, ["init", "--template", "converter"]), { code: 2, stderr: said });
+    t.same(tree(folder), ["trtorch.config.yml"]);
+  }
+  const monorepo = t.testdir({});
+  write(monorepo, { "package.json": "{ workspaces: [" });
+  t.match(await trtorch(monorepo, ["init", "--template", "monorepo"]), { code: 2, stderr: /^package\.json:1:/ });
+});
+
 t.test("plan and fingerprint for other programs", async (t) => {
   const root = t.testdir({});
   project(root, ["a", "b"]);
@@ -92,6 +121,7 @@ t.test("plan and fingerprint for other programs", async (t) => {
   t.same(JSON.parse((await trtorch(root, ["plan", "--format", "github-matrix", "--shards", "2"])).stdout), {
     include: [{ shard: "1/2" }, { shard: "2/2" }],
   });
+  t.same(JSON.parse((await trtorch(root, ["plan", "--shards", "1"])).stdout), { include: [{ shard: "1/1" }] });
   t.match(JSON.parse((await trtorch(root, ["plan", "--json", "--affected-by", "models/b.ts"])).stdout), {
     jobs: [
       { id: "b/fp32-sm_86", fresh: false, reasons: ["not built yet"], placement: { slot: "cpu" } },
