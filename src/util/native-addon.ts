@@ -10,7 +10,7 @@ export const packageRoot = findPackageRoot();
 
 /** Where `setup` keeps what it fetches: `TRTORCH_CACHE`, else `~/.cache/trtorch-build`. */
 export function cacheFolder(): string {
-  return process.env.TRTORCH_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "trtorch-build");
+  return process.env.TRTORCH_CACHE || join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "trtorch-build");
 }
 
 /** Build folders of the native addon, best first: the package's own, and the one in the cache. */
