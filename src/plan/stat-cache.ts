@@ -60,6 +60,17 @@ export class StatCache {
     return pending;
   }
 
+  /** Whether a file is another one by now, or gone, than {@link identify} said. A look at its times, where they are the same. */
+  async hasChanged(path: string): Promise<boolean> {
+    const before = await this.identify(path);
+    try {
+      return (await this.#identify(path)).sha256 !== before.sha256;
+    } catch (error) {
+      if (isErrno(error, "ENOENT", "ENOTDIR")) return true;
+      throw error;
+    }
+  }
+
   /** Forgets what this process has seen of files, or of one: they may have been written since. */
   lookAgain(path?: string): void {
     if (path === undefined) this.#pending.clear();

@@ -7,6 +7,7 @@ import type { JobResult } from "../plan/job.js";
 import type { Plan, PlannedJob } from "../plan/plan.js";
 import type { StatCache } from "../plan/stat-cache.js";
 import { publishDirectory, stageDirectory, sweepLeftovers } from "../util/atomic-write.js";
+import { TrtorchError } from "../util/errors.js";
 import { type JobOutcome, type RunEvent, type RunSummary, summarize } from "./event.js";
 import { JobLogs } from "./job-log.js";
 import { makeSlots, Scheduler } from "./scheduler.js";
@@ -237,8 +238,16 @@ class Work {
     }
   }
 
-  /** Marks a job as done, which makes it fresh, and shares its artifacts. */
-  async finish({ job, parts }: PlannedJob, result: JobResult, durationMs: number): Promise<void> {
+  /**
+   * Marks a job as done, which makes it fresh, and shares its artifacts.
+   *
+   * @throws TrtorchError `artifact` where a file was changed after the plan had looked at it: the key does not say what was built
+   */
+  async finish({ job, parts, files }: PlannedJob, result: JobResult, durationMs: number): Promise<void> {
+    for (const file of files) {
+      if (!(await this.#options.files.hasChanged(file))) continue;
+      throw new TrtorchError("artifact", `${file} changed while it was built`, { hint: "build again" });
+    }
     const folder = join(job.outDir, job.id);
     await this.#record(job.outDir, job.id, { version: 1, key: job.key, parts, result, durationMs });
     const inputs = result.artifacts.map(

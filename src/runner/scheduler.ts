@@ -1,7 +1,7 @@
 import type { OnFailure } from "../config/config.js";
 import { type Device, type DeviceDiscovery, deviceKind } from "../plan/device.js";
 import type { PlannedJob } from "../plan/plan.js";
-import type { ErrorCode } from "../util/errors.js";
+import { type ErrorCode, TrtorchError } from "../util/errors.js";
 import type { JobError } from "../worker/protocol.js";
 import { type Clock, SYSTEM_CLOCK } from "./clock.js";
 import { DeviceLease } from "./device-lease.js";
@@ -170,7 +170,7 @@ export class Scheduler {
     try {
       await this.#options.beforeJob?.(planned);
     } catch (error) {
-      return { ...failure("artifact", messageOf(error)), durationMs: elapsed() };
+      return { ...aroundJob(error), durationMs: elapsed() };
     }
     for (let attempt = 1; ; attempt++) {
       if (this.#stopped?.status === "cancelled") return { status: "cancelled", durationMs: elapsed() };
@@ -189,7 +189,7 @@ export class Scheduler {
           await this.#options.afterJob?.(planned, built);
           return built;
         } catch (error) {
-          return { ...failure("artifact", messageOf(error)), durationMs: elapsed(), attempts: attempt };
+          return { ...aroundJob(error), durationMs: elapsed(), attempts: attempt };
         }
       }
       if (stopped === "cancelled") return { status: "cancelled", durationMs: elapsed() };
@@ -389,6 +389,12 @@ function explain(
 function failure(code: ErrorCode, message: string, hint?: string): Extract<JobOutcome, { status: "failed" }> {
   const error = { code, message, ...(hint !== undefined && { hint }) };
   return { status: "failed", error, durationMs: 0, attempts: 0, tail: [], log: null };
+}
+
+/** What went wrong in this process, before a job or after it. */
+function aroundJob(error: unknown): Extract<JobOutcome, { status: "failed" }> {
+  if (error instanceof TrtorchError) return failure(error.code, error.message, error.hint);
+  return failure("artifact", messageOf(error));
 }
 
 function shortOfMemory(why: string): Extract<JobOutcome, { status: "failed" }> {

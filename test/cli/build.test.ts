@@ -91,6 +91,28 @@ t.test("builds, then has nothing to do, then only what changed", async (t) => {
   t.equal(readFileSync(join(root, "engines/b/fp32-sm_86/model.engine"), "utf8").slice(64), "weights of b");
 });
 
+t.test("a model that changes while a run is under way is not taken for the one that was planned", async (t) => {
+  const root = t.testdir({});
+  project(root, ["slow-a", "b"], "", "sm_86");
+  const run = start(root, ["--concurrency", "1"]);
+  while (!run.output().includes("slow-a/fp32-sm_86: started") && run.child.exitCode === null)
+    await new Promise((r) => setTimeout(r, 10));
+  writeFileSync(join(root, "models/b.ts"), "other weights");
+  const { code, stdout } = await run.finished;
+  t.equal(code, 1);
+  t.match(
+    stdout,
+    `b/fp32-sm_86: failed: ${join(root, "models/b.ts")} changed while it was built\n  hint: build again\n`,
+  );
+  t.match(stdout, "2 jobs: 1 built, 1 failed");
+  // Nothing says that what was built is of the model that is back now, and nobody gets it from the store.
+  writeFileSync(join(root, "models/b.ts"), "weights of b");
+  t.match((await trtorch(root, ["plan"])).stdout, "stale  b/fp32-sm_86       not built yet");
+  rmSync(join(root, "engines"), { recursive: true });
+  t.match((await trtorch(root, [])).stdout, "2 jobs: 1 built, 1 from the store");
+  t.match(readFileSync(join(root, "engines/b/fp32-sm_86/model.engine"), "utf8"), /weights of b$/);
+});
+
 t.test("failures: the other jobs are built, each failure says why, the exit code is 1", async (t) => {
   const root = t.testdir({});
   project(root, ["crash-1", "fail-1", "good"]);
