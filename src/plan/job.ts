@@ -122,6 +122,8 @@ export interface Job {
   readonly requires: Requirements;
   /** The graph after each pass is written below this folder. */
   readonly dumpIr: string | null;
+  /** Takes no engine and no timings of earlier builds; what it makes is kept for later ones all the same. */
+  readonly force: boolean;
   readonly store: StoreSettings | null;
   /** Hex SHA-256 of everything that decides the result: contents, options, tool and library versions, target. */
   readonly key: string;

@@ -215,6 +215,7 @@ function makeJob(
     builder: model.builder,
     requires: model.requires,
     dumpIr: null,
+    force: false,
     store: { directory: join(config.cacheDir, "store"), remotes: config.remotes },
     key,
   };

@@ -35,8 +35,8 @@ export interface RunOptions {
   readonly files: StatCache;
   /** CPU-only jobs at once. */
   readonly concurrency: number;
-  /** Builds also what is fresh, and takes nothing from the store. */
-  readonly force?: boolean;
+  /** Starts also the jobs that are fresh or in the store. */
+  readonly startAll?: boolean;
   /** Milliseconds between asking a worker to stop and killing it. */
   readonly grace?: number;
 }
@@ -87,7 +87,7 @@ export class Run {
     const { config, emit, files } = this.#options;
     const started = performance.now();
     const state = join(config.outDir, STATE_FOLDER);
-    if (this.#options.force !== true && !(await isLocked(state))) {
+    if (this.#options.startAll !== true && !(await isLocked(state))) {
       // Where all is fresh there is nothing to guard, and nothing more to load.
       const selection = await this.#options.plan();
       if (selection.selected.every(({ freshness }) => freshness.fresh)) return this.#run(selection, started);
@@ -122,7 +122,7 @@ export class Run {
     const stale: PlannedJob[] = [];
     for (const planned of selected) {
       const { freshness } = planned;
-      if (freshness.fresh && this.#options.force !== true)
+      if (freshness.fresh && this.#options.startAll !== true)
         end(planned, { status: "fresh", result: freshness.record.result });
       else stale.push(planned);
     }
@@ -212,7 +212,7 @@ class Work {
 
   /** Takes the job's artifacts from the store; null where it has none. */
   async restore({ job, parts }: PlannedJob): Promise<JobOutcome | null> {
-    if (this.#options.force === true) return null;
+    if (this.#options.startAll === true) return null;
     const started = performance.now();
     try {
       const store = await this.#store(job.store);

@@ -213,11 +213,14 @@ class JobRun {
     const store =
       job.store === null ? null : new Store(job.store, (message) => this.#context.emit({ type: "warning", message }));
     const storeKey: StoreKey = `network-${createHash("sha256").update(`${key} ${library.name} ${library.version}`).digest("hex")}`;
-    const known = await store?.get(storeKey);
+    const known = job.force ? null : await store?.get(storeKey);
     const content = known ? await store?.read(known, "engine") : null;
     if (content) return { engine: content, sha256: known?.files[0]?.sha256, reused: true, library };
     const cachePath = this.#timingCachePath(library);
-    const knownTimings = cachePath === null ? null : ((await readTimingCache(cachePath)) ?? Buffer.alloc(0));
+    // An empty cache asks for one.
+    const noTimings = Buffer.alloc(0);
+    const knownTimings =
+      cachePath === null ? null : job.force ? noTimings : ((await readTimingCache(cachePath)) ?? noTimings);
     const result = await buildEngine(network, {
       flavour,
       library: findLibrary(flavour),
@@ -234,10 +237,10 @@ class JobRun {
     const { timingCache } = result;
     if (cachePath !== null && timingCache !== null) {
       const dropped = await mergeTimingCache(cachePath, async (current) =>
-        // Most often nobody else has added to it meanwhile.
+        // Most often nobody else has added to it meanwhile. What was measured now is kept where the two disagree.
         current === null || knownTimings?.equals(current)
           ? timingCache
-          : combineTimingCaches(flavour, current, timingCache),
+          : combineTimingCaches(flavour, timingCache, current),
       );
       if (dropped !== null) this.#context.emit({ type: "warning", message: `${cachePath} is made anew: ${dropped}` });
     }

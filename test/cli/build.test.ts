@@ -12,6 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
+import type { FreshnessRecord } from "../../src/plan/freshness.js";
 import type { RunEvent } from "../../src/runner/event.js";
 import type { Manifest, SummaryFile } from "../../src/runner/summary.js";
 import { FAKE_COMMAND, project, readJson, start, tree, trtorch, write } from "./project.js";
@@ -230,7 +231,7 @@ t.test("two runs at once on one folder: one waits, nothing is built twice", asyn
 
 t.test("the store brings back what another checkout or an earlier state has built", async (t) => {
   const root = t.testdir({ one: {}, two: {}, share: {} });
-  for (const checkout of ["one", "two"]) project(join(root, checkout), ["a"], `store: [${join(root, "share")}]`);
+  for (const checkout of ["one", "two"]) project(join(root, checkout), ["known-a"], `store: [${join(root, "share")}]`);
   t.match((await trtorch(join(root, "one"), [])).stdout, /2 jobs: 2 built/);
   t.match((await trtorch(join(root, "two"), [])).stdout, /2 jobs: 2 from the store/);
   t.same(
@@ -241,12 +242,18 @@ t.test("the store brings back what another checkout or an earlier state has buil
   rmSync(join(root, "one/engines"), { recursive: true });
   t.match((await trtorch(join(root, "one"), [])).stdout, /2 jobs: 2 from the store/);
   t.match((await trtorch(join(root, "one"), ["--force"])).stdout, /2 jobs: 2 built/);
+  const reused = () =>
+    readJson<FreshnessRecord>(root, "one/engines/.trtorch-build/known-a/fp32-sm_86.json").result.engineReused;
+  t.equal(reused(), false, "not even the engine alone");
 
   t.match((await trtorch(join(root, "one"), ["cache"])).stdout, /^\.trtorch-build\/store: 2 entries, \d+ B\n$/);
   t.match(
     (await trtorch(join(root, "one"), ["cache", "prune", "--max-size", "0"])).stdout,
     /removed 2 entries, \d+ B; 0 entries, 0 B stay/,
   );
+  writeFileSync(join(root, "one/models/known-a.ts"), "other weights");
+  t.match((await trtorch(join(root, "one"), [])).stdout, /2 jobs: 2 built/);
+  t.equal(reused(), true);
 });
 
 t.test("shards build every job once, and merge to what one run makes", async (t) => {

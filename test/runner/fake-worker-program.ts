@@ -8,7 +8,7 @@ import { publishDirectory, stageDirectory } from "../../src/util/atomic-write.js
 import type { RunnerMessage, WorkerMessage } from "../../src/worker/protocol.js";
 
 // A worker process that compiles nothing: its "engine" is made of the model file's bytes and the job's options. The model's
-// name says what happens: crash-…, hang-…, deaf-…, fail-…, slow-….
+// name says what happens: crash-…, hang-…, deaf-…, fail-…, slow-…, known-… (the store has its engine).
 
 const send = (message: WorkerMessage) => process.send?.(message);
 const controller = { abort: new AbortController() };
@@ -80,7 +80,7 @@ async function compile(job: Job, device: Device | null): Promise<JobResult> {
   return {
     artifacts,
     networkKey,
-    engineReused: false,
+    engineReused: behaviour === "known" && !job.force,
     summary: { operators: 1, layers: 1, parameters: source.length, unsupported: [] },
     comparison: null,
     latencyMs: null,

@@ -61,6 +61,7 @@ export function job(id: string, changes: Partial<Job> = {}): Job {
     },
     requires: { minMemory: null },
     dumpIr: null,
+    force: false,
     store: null,
     key: "f".repeat(64),
     ...changes,

@@ -40,7 +40,7 @@ export function defineBuild(program: Command, context: CliContext, run: Wrap): v
         "finish: start nothing new; continue: build all others; kill: stop all",
       ).choices(["finish", "continue", "kill"]),
     )
-    .option("--force", "build also what is fresh or in the store")
+    .option("--force", "build also what is fresh or in the store, engines and timings included")
     .option("--dump-ir <dir>", "write the graph after each pass; builds also what is fresh")
     .action(
       run((models: string[], options: BuildOptions) => {
@@ -74,12 +74,12 @@ export async function runBuild(config: Config, options: BuildOptions, context: C
   );
   const machine = await context.machine();
   const dumpIr = options.dumpIr === undefined ? null : resolve(context.cwd, options.dumpIr);
+  const force = options.force === true;
   const run = new Run({
     config,
     plan: async () => {
       const { plan, selected } = await planProject(config, options, files, context);
-      if (dumpIr === null) return { plan, selected };
-      return { plan, selected: selected.map((planned) => ({ ...planned, job: { ...planned.job, dumpIr } })) };
+      return { plan, selected: selected.map((planned) => ({ ...planned, job: { ...planned.job, dumpIr, force } })) };
     },
     startWorker: await context.startWorker(),
     discoverDevices: machine.discoverDevices,
@@ -88,7 +88,7 @@ export async function runBuild(config: Config, options: BuildOptions, context: C
     },
     files,
     concurrency: config.concurrency ?? availableParallelism(),
-    force: options.force === true || dumpIr !== null,
+    startAll: force || dumpIr !== null,
     ...(options.shard !== undefined && { shard: options.shard }),
   });
   const ignore = context.onSignal(() => run.cancel());
