@@ -103,7 +103,7 @@ export async function createPlan(config: Config, machine: Machine, options: Plan
               const parts: KeyParts = {
                 ...shared,
                 precision,
-                target: target.kind === "sm" ? target.name : target.kind,
+                target: target.name,
                 ...(model.golden !== null && { tolerance: JSON.stringify(tolerance) }),
                 // Timings and kernels belong to the kind of GPU and its driver.
                 ...(device !== null && { device: deviceKind(device), driver: device.driver }),
@@ -177,6 +177,8 @@ function slug(name: string): string {
 function optionParts(model: ModelConfig): KeyParts {
   const { timingCache: _, workspace, ...builder } = model.builder;
   return {
+    // Reports, manifests and Triton repositories say what they are of. Engines do not: their key is the network's.
+    model: model.name,
     backend: model.backend,
     method: model.method,
     inputs: JSON.stringify(model.inputs),

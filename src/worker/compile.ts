@@ -192,12 +192,18 @@ class JobRun {
   #networkKey(network: Network): string {
     const { backend, target, builder } = this.#job;
     const { timingCache: _, fp32Ops: __, ...settings } = builder;
-    // The full TensorRT builds for the GPU it measures on, whatever the target is called.
-    const device = backend === "tensorrt" ? this.#context.device : null;
+    // Where the worker has a GPU, what it builds is for that one, whatever the target is called.
+    const { device } = this.#context;
     return createHash("sha256")
       .update(networkKey(toProgram(network)))
       .update(
-        JSON.stringify([backend, target, settings, device && [device.name, device.major, device.minor, device.driver]]),
+        JSON.stringify([
+          backend,
+          target.kind,
+          target.computeCapabilities,
+          settings,
+          device && [deviceKind(device), device.driver],
+        ]),
       )
       .digest("hex");
   }

@@ -256,6 +256,16 @@ t.test("the store brings back what another checkout or an earlier state has buil
   t.equal(reused(), true);
 });
 
+t.test("artifacts say what they are of: a model under another name is not taken from the store", async (t) => {
+  const root = t.testdir({});
+  project(root, ["a"], "", "sm_86");
+  t.match((await trtorch(root, [])).stdout, /1 job: 1 built/);
+  const config = readFileSync(join(root, "trtorch.config.yaml"), "utf8");
+  writeFileSync(join(root, "trtorch.config.yaml"), config.replace("name: a,", "name: other,"));
+  t.match((await trtorch(root, [])).stdout, /1 job: 1 built/);
+  t.match(readJson(root, "engines/other/fp32-sm_86/manifest.json"), { id: "other/fp32-sm_86" });
+});
+
 t.test("shards build every job once, and merge to what one run makes", async (t) => {
   const root = t.testdir({ whole: {}, parts: {} });
   const models = ["a", "b", "c"];

@@ -87,6 +87,7 @@ t.test("keys: everything that decides the result changes them, nothing else does
       () => write(one, { "converters/two.ts": "export const two = 3;" }),
       [0, 1, 2, 3, 4],
     ],
+    ["a name", () => CONFIG.replace("{ name: a,", "{ name: c,"), [0, 1, 2, 3]],
     ["inputs", () => CONFIG.replace("[1, 3]", "[2, 3]"), [0, 1, 2, 3]],
     ["workspace", () => CONFIG.replace("1GiB", "2GiB"), [4]],
     ["fallback", () => CONFIG.replace("{ name: b,", "{ fallback: false, name: b,"), [4]],
@@ -147,6 +148,11 @@ models: [{ source: models/b.pt2 }]
   const key = async (devices: readonly Device[]) => (await createPlan(config, machine(devices))).jobs[0]?.job.key;
   t.equal(await key([l4]), await key([device(3, "NVIDIA L4", 8, 9)]), "which one of a kind does not matter");
   t.not(await key([l4]), await key([{ ...l4, driver: "590" }]), "the driver does");
+  t.not(
+    await key([l4]),
+    await key([l4, device(1, "NVIDIA H200", 9, 0, 141)]),
+    "nor is what one folder holds of another's name",
+  );
 });
 
 t.test("filters", async (t) => {
