@@ -6,10 +6,17 @@ export interface Clock {
   after(milliseconds: number, action: () => void): () => void;
 }
 
+/** The longest time that a timer counts: 24.8 days. One for longer fires at once. */
+const LONGEST = 2 ** 31 - 1;
+
 export const SYSTEM_CLOCK: Clock = {
   now: () => performance.now(),
   after(milliseconds, action) {
-    const timer = setTimeout(action, milliseconds);
+    let timer: NodeJS.Timeout;
+    const wait = (left: number) => {
+      timer = left <= LONGEST ? setTimeout(action, left) : setTimeout(() => wait(left - LONGEST), LONGEST);
+    };
+    wait(milliseconds);
     return () => clearTimeout(timer);
   },
 };

@@ -1,8 +1,10 @@
+import { mock } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import type { Device } from "../../src/plan/device.js";
 import { deviceKind } from "../../src/plan/device.js";
 import type { PlannedJob } from "../../src/plan/plan.js";
+import { SYSTEM_CLOCK } from "../../src/runner/clock.js";
 import type { JobOutcome, RunEvent } from "../../src/runner/event.js";
 import { makeSlots, Scheduler, type SchedulerOptions } from "../../src/runner/scheduler.js";
 import { FakeMachine, type Script } from "./fake-worker.js";
@@ -346,4 +348,21 @@ t.test("a failure while a job is begun or finished is that job's", async (t) => 
     ["failed", "failed", "built"],
   );
   t.match(ended.get("b/x"), { error: { code: "artifact", message: "the disk is full" } });
+});
+
+t.test("a time limit of months is months, and can be called off", async (t) => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  t.teardown(() => mock.timers.reset());
+  const day = 24 * 60 * 60 * 1000;
+  const rung: string[] = [];
+  SYSTEM_CLOCK.after(60 * day, () => rung.push("two months"));
+  const callOff = SYSTEM_CLOCK.after(70 * day, () => rung.push("never"));
+  const pass = (days: number) => {
+    for (let i = 0; i < days; i++) mock.timers.tick(day);
+  };
+  pass(59);
+  t.same(rung, []);
+  callOff();
+  pass(20);
+  t.same(rung, ["two months"]);
 });
