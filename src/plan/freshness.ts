@@ -75,19 +75,19 @@ function explain(before: KeyParts, now: KeyParts): string[] {
 }
 
 async function findDamage(job: Job, record: FreshnessRecord, files: StatCache): Promise<string[]> {
-  const damage = await Promise.all(
-    record.result.artifacts.map(async (artifact) => {
-      try {
-        const found = await files.identify(join(job.outDir, job.id, artifact.path));
-        if (found.size === artifact.size && found.sha256 === artifact.sha256) return null;
-        return `artifact changed since it was written: ${artifact.path}`;
-      } catch (error) {
-        if (isErrno(error, "ENOENT", "ENOTDIR")) return `artifact missing: ${artifact.path}`;
-        throw error;
+  const damage: string[] = [];
+  for (const { path, size, sha256 } of record.result.artifacts) {
+    try {
+      const found = await files.identify(join(job.outDir, job.id, path));
+      if (found.size !== size || found.sha256 !== sha256) {
+        damage.push(`artifact changed since it was written: ${path}`);
       }
-    }),
-  );
-  return damage.filter((reason) => reason !== null);
+    } catch (error) {
+      if (!isErrno(error, "ENOENT", "ENOTDIR")) throw error;
+      damage.push(`artifact missing: ${path}`);
+    }
+  }
+  return damage;
 }
 
 function recordPath(outDir: string, id: string): string {

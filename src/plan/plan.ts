@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Config, ModelConfig } from "../config/config.js";
+import { mapBounded } from "../util/bounded.js";
 import { withImports } from "./converter-files.js";
 import { computeCapability, type Device, type DeviceDiscovery, deviceKind } from "./device.js";
 import { checkFreshness, type Freshness, type KeyParts, keyOf } from "./freshness.js";
@@ -59,6 +60,9 @@ export const DEFAULT_TOLERANCE: Readonly<Record<Precision, Tolerance>> = {
   bf16: { rtol: 8e-2, atol: 0 },
 };
 
+/** Enough to keep a disk busy, and few enough for any limit on open files. */
+const MODELS_AT_ONCE = 16;
+
 /**
  * The jobs of a config, model × precision × target, in the config's order, each fresh or stale with reasons.
  * Where a target means GPUs of this machine, there is a job for each kind of them.
@@ -74,60 +78,52 @@ export async function createPlan(config: Config, machine: Machine, options: Plan
     await Promise.all(backends.map(async (name) => [name, await machine.library(name, files)] as const)),
   );
 
-  const perModel = await Promise.all(
-    config.models.map(async (model) => {
-      const converters = [...new Set((await Promise.all(model.converters.map((file) => withImports(file)))).flat())];
-      const inputs = [model.source, ...(model.golden === null ? [] : [model.golden]), ...converters];
-      const { size, sha256 } = await files.identify(model.source);
-      const library = libraries.get(model.backend) ?? null;
-      const shared: Record<string, string> = {
-        "trtorch-build": machine.toolVersion,
-        "model file": sha256,
-        library: library === null ? "none" : `${library.name} ${library.version}`,
-        ...(model.golden !== null && { golden: (await files.identify(model.golden)).sha256 }),
-        ...(converters.length > 0 && {
-          converters: (await Promise.all(converters.map(async (file) => (await files.identify(file)).sha256))).join(
-            " ",
-          ),
-        }),
-        ...optionParts(model),
-      };
-      const jobs: Promise<PlannedJob>[] = [];
-      for (const precision of model.precisions) {
-        for (const { target, placement, device } of model.targets.flatMap((one) =>
-          place(model.backend, one, devices),
-        )) {
-          jobs.push(
-            (async () => {
-              const tolerance = { ...DEFAULT_TOLERANCE[precision], ...model.tolerance };
-              const parts: KeyParts = {
-                ...shared,
-                precision,
-                target: target.name,
-                ...(model.golden !== null && { tolerance: JSON.stringify(tolerance) }),
-                // Timings and kernels belong to the kind of GPU and its driver.
-                ...(device !== null && { device: deviceKind(device), driver: device.driver }),
-              };
-              const job = makeJob(config, model, precision, target, tolerance, keyOf(parts));
-              // 50 MB/s and a quarter of a second: only the order of jobs depends on it.
-              const cost = options.durations?.get(job.id) ?? 250 + size / 50_000;
-              return {
-                job,
-                parts,
-                freshness: await checkFreshness(job, parts, files),
-                placement,
-                files: inputs,
-                cost,
-                timeout: model.timeout,
-                retries: model.retries,
-              };
-            })(),
-          );
+  const planModel = async (model: ModelConfig): Promise<PlannedJob[]> => {
+    const converters = [...new Set((await Promise.all(model.converters.map((file) => withImports(file)))).flat())];
+    const inputs = [model.source, ...(model.golden === null ? [] : [model.golden]), ...converters];
+    const { size, sha256 } = await files.identify(model.source);
+    const library = libraries.get(model.backend) ?? null;
+    const hashes: string[] = [];
+    for (const file of converters) hashes.push((await files.identify(file)).sha256);
+    const shared: Record<string, string> = {
+      "trtorch-build": machine.toolVersion,
+      "model file": sha256,
+      library: library === null ? "none" : `${library.name} ${library.version}`,
+      ...(model.golden !== null && { golden: (await files.identify(model.golden)).sha256 }),
+      ...(converters.length > 0 && { converters: hashes.join(" ") }),
+      ...optionParts(model),
+    };
+    const jobs: PlannedJob[] = [];
+    for (const precision of model.precisions) {
+      for (const one of model.targets) {
+        for (const { target, placement, device } of place(model.backend, one, devices)) {
+          const tolerance = { ...DEFAULT_TOLERANCE[precision], ...model.tolerance };
+          const parts: KeyParts = {
+            ...shared,
+            precision,
+            target: target.name,
+            ...(model.golden !== null && { tolerance: JSON.stringify(tolerance) }),
+            // Timings and kernels belong to the kind of GPU and its driver.
+            ...(device !== null && { device: deviceKind(device), driver: device.driver }),
+          };
+          const job = makeJob(config, model, precision, target, tolerance, keyOf(parts));
+          jobs.push({
+            job,
+            parts,
+            freshness: await checkFreshness(job, parts, files),
+            placement,
+            files: inputs,
+            // 50 MB/s and a quarter of a second: only the order of jobs depends on it.
+            cost: options.durations?.get(job.id) ?? 250 + size / 50_000,
+            timeout: model.timeout,
+            retries: model.retries,
+          });
         }
       }
-      return Promise.all(jobs);
-    }),
-  );
+    }
+    return jobs;
+  };
+  const perModel = await mapBounded(config.models, MODELS_AT_ONCE, planModel);
   return { jobs: perModel.flat(), devices };
 }
 

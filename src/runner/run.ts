@@ -7,6 +7,7 @@ import type { JobResult } from "../plan/job.js";
 import type { Plan, PlannedJob } from "../plan/plan.js";
 import type { StatCache } from "../plan/stat-cache.js";
 import { publishDirectory, stageDirectory, sweepLeftovers } from "../util/atomic-write.js";
+import { mapBounded } from "../util/bounded.js";
 import { TrtorchError } from "../util/errors.js";
 import { type JobOutcome, type RunEvent, type RunSummary, summarize } from "./event.js";
 import { JobLogs } from "./job-log.js";
@@ -137,15 +138,10 @@ export class Run {
         emit(event);
       };
       const work = new Work(this.#options, tee);
-      const asking = stale.values();
-      const ask = async () => {
-        // One iterator, several askers: each job is asked for once.
-        for (const planned of asking) {
-          const restored = this.#cancelled.signal.aborted ? null : await work.restore(planned);
-          if (restored !== null) end(planned, restored);
-        }
-      };
-      await Promise.all(Array.from({ length: RESTORES }, ask));
+      await mapBounded(stale, RESTORES, async (planned) => {
+        const restored = this.#cancelled.signal.aborted ? null : await work.restore(planned);
+        if (restored !== null) end(planned, restored);
+      });
       const scheduler = new Scheduler({
         slots,
         startWorker: this.#options.startWorker,

@@ -15,7 +15,7 @@ import t from "tap";
 import type { FreshnessRecord } from "../../src/plan/freshness.js";
 import type { RunEvent } from "../../src/runner/event.js";
 import type { Manifest, SummaryFile } from "../../src/runner/summary.js";
-import { FAKE_COMMAND, project, readJson, start, tree, trtorch, write } from "./project.js";
+import { FAKE_COMMAND, project, readJson, start, startLimited, tree, trtorch, write } from "./project.js";
 
 /** What a run says without what differs from time to time. */
 function steady(text: string, root: string): string {
@@ -291,6 +291,17 @@ t.test("shards build every job once, and merge to what one run makes", async (t)
     readJson<Manifest>(root, "whole/engines/manifest.json"),
   );
   t.match((await trtorch(join(root, "parts"), [])).stdout, /6 jobs: 6 fresh/, "and a build has nothing to do there");
+});
+
+t.test("hundreds of models need no more open files than a few", async (t) => {
+  const root = t.testdir({});
+  project(
+    root,
+    Array.from({ length: 600 }, (_, index) => `m${index}`),
+  );
+  const { code, stdout, stderr } = await startLimited(root, ["plan"], 128).finished;
+  t.equal(code, 0, stderr);
+  t.match(stdout, "0 fresh, 1200 to build");
 });
 
 t.test("clean removes what was built and nothing else", async (t) => {

@@ -30,16 +30,22 @@ export const FAKE_COMMAND: readonly string[] = ["--import", TSX, PROGRAM];
 
 /** Starts it as a process in a folder. */
 export function start(cwd: string, args: readonly string[], env: Record<string, string> = {}): Running {
-  return spawned(cwd, [...FAKE_COMMAND, ...args], env);
+  return spawned(cwd, [process.execPath, ...FAKE_COMMAND, ...args], env);
+}
+
+/** As {@link start}, where the process may have only so many files open. */
+export function startLimited(cwd: string, args: readonly string[], openFiles: number): Running {
+  const limit = ["bash", "-c", `ulimit -n ${openFiles}; exec "$@"`, "bash"];
+  return spawned(cwd, [...limit, process.execPath, ...FAKE_COMMAND, ...args], {});
 }
 
 /** Builds in a folder with the compiled program and its real workers. */
 export function startReal(cwd: string, args: readonly string[] = [], env: Record<string, string> = {}): Running {
-  return spawned(cwd, [REAL_PROGRAM, "build", ...args], env);
+  return spawned(cwd, [process.execPath, REAL_PROGRAM, "build", ...args], env);
 }
 
-function spawned(cwd: string, command: readonly string[], env: Record<string, string>): Running {
-  const child = spawn(process.execPath, command, {
+function spawned(cwd: string, [program, ...args]: readonly string[], env: Record<string, string>): Running {
+  const child = spawn(program as string, args, {
     cwd,
     env: { ...process.env, CI: "1", GITHUB_ACTIONS: "", ...env },
     stdio: ["ignore", "pipe", "pipe"],
