@@ -1,8 +1,11 @@
 import { createHash } from "node:crypto";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
 import { isErrno, writeFileAtomic } from "../util/atomic-write.js";
+import { parseChecked } from "../util/checked-json.js";
 import type { Job, JobResult } from "./job.js";
+import { JOB_RESULT } from "./job-result.js";
 import type { StatCache } from "./stat-cache.js";
 
 /** Everything that decides a job's result, each part under the name that a person knows it by. No part holds a path. */
@@ -33,12 +36,20 @@ export const STATE_FOLDER = ".trtorch-build";
 /** Inside the state folder while a run is at work. */
 export const LOCK_FILE = "lock.json";
 
+const RECORD = z.looseObject({
+  version: z.literal(1),
+  key: z.string(),
+  parts: z.record(z.string(), z.string()),
+  result: JOB_RESULT,
+  durationMs: z.number(),
+});
+
+/** Null where there is none, or what is there is no record: the job is as good as not built. */
 export async function readRecord(outDir: string, id: string): Promise<FreshnessRecord | null> {
   try {
-    const record = JSON.parse(await readFile(recordPath(outDir, id), "utf8")) as FreshnessRecord;
-    return record.version === 1 ? record : null;
+    return parseChecked<FreshnessRecord>(await readFile(recordPath(outDir, id), "utf8"), RECORD);
   } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR") || error instanceof SyntaxError) return null;
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return null;
     throw error;
   }
 }

@@ -2,7 +2,9 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
+import { z } from "zod";
 import { isErrno, writeFileAtomic } from "../util/atomic-write.js";
+import { parseChecked } from "../util/checked-json.js";
 
 export interface FileIdentity {
   readonly size: number;
@@ -14,6 +16,11 @@ interface Entry extends FileIdentity {
   /** `mtime:ctime:inode`, nanoseconds. */
   readonly stamp: string;
 }
+
+const CACHE = z.object({
+  version: z.literal(1),
+  files: z.record(z.string(), z.object({ size: z.number(), sha256: z.string(), stamp: z.string() })),
+});
 
 /** A file changed this shortly before it was hashed could change again within the same tick of the file system's clock. */
 const RACY_NS = 2_000_000_000n;
@@ -40,13 +47,9 @@ export class StatCache {
 
   /** A missing or unreadable file is an empty cache. */
   static async open(file: string): Promise<StatCache> {
-    try {
-      const read = JSON.parse(await readFile(file, "utf8")) as { version?: number; files?: Record<string, Entry> };
-      if (read.version === 1) return new StatCache(file, new Map(Object.entries(read.files ?? {})));
-    } catch (error) {
-      if (!isErrno(error, "ENOENT") && !(error instanceof SyntaxError)) throw error;
-    }
-    return new StatCache(file, new Map());
+    const text = await readFile(file, "utf8").catch(() => "null");
+    const read = parseChecked<{ files: Record<string, Entry> }>(text, CACHE);
+    return new StatCache(file, new Map(Object.entries(read?.files ?? {})));
   }
 
   /** @throws the file system's error where the file cannot be read */

@@ -2,6 +2,7 @@ import { createWriteStream, type WriteStream } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { JobEvent } from "../plan/job.js";
+import { bestEffort } from "../util/best-effort.js";
 import { unreachable } from "../util/errors.js";
 import type { RunEvent } from "./event.js";
 
@@ -14,9 +15,12 @@ export class JobLogs {
     this.#directory = directory;
   }
 
-  static async open(directory: string, ids: readonly string[]): Promise<JobLogs> {
-    for (const folder of new Set(ids.map((id) => dirname(join(directory, id)))))
-      await mkdir(folder, { recursive: true });
+  /** Where no log can be written, a warning is all: no job fails for it. */
+  static async open(directory: string, ids: readonly string[], warn: (message: string) => void): Promise<JobLogs> {
+    const folders = new Set(ids.map((id) => dirname(join(directory, id))));
+    await bestEffort(async () => {
+      for (const folder of folders) await mkdir(folder, { recursive: true });
+    }, warn);
     return new JobLogs(directory);
   }
 
@@ -91,7 +95,7 @@ export class JobLogs {
     let stream = this.#streams.get(id);
     if (stream === undefined) {
       stream = createWriteStream(this.pathOf(id));
-      // A log that cannot be written (a full disk) fails no job.
+      // As on a full disk.
       stream.on("error", () => {});
       this.#streams.set(id, stream);
     }

@@ -4,9 +4,11 @@ import type { Config } from "../config/config.js";
 import type { DeviceDiscovery } from "../plan/device.js";
 import { LOCK_FILE, removeRecord, STATE_FOLDER, writeRecord } from "../plan/freshness.js";
 import type { JobResult } from "../plan/job.js";
+import { JOB_RESULT } from "../plan/job-result.js";
 import type { Plan, PlannedJob } from "../plan/plan.js";
 import type { StatCache } from "../plan/stat-cache.js";
 import { publishDirectory, stageDirectory, sweepLeftovers } from "../util/atomic-write.js";
+import { bestEffort } from "../util/best-effort.js";
 import { mapBounded } from "../util/bounded.js";
 import { TrtorchError } from "../util/errors.js";
 import { type JobOutcome, type RunEvent, type RunSummary, summarize } from "./event.js";
@@ -21,6 +23,7 @@ import {
   SUMMARY_FILE,
   saveDurations,
   writeJson,
+  writeSummary,
 } from "./summary.js";
 import type { StartWorker } from "./worker-process.js";
 
@@ -113,6 +116,7 @@ export class Run {
     const slots = makeSlots(this.#options.concurrency, plan.devices);
     emit({ type: "run-start", jobs: ids, slots: slots.map((slot) => slot.label) });
 
+    const warn = (message: string) => emit({ type: "warning", message });
     const outcomes = new Map<string, JobOutcome>();
     const end = (planned: PlannedJob, outcome: JobOutcome) => {
       outcomes.set(planned.job.id, outcome);
@@ -131,6 +135,7 @@ export class Run {
       const logs = await JobLogs.open(
         join(config.cacheDir, "logs"),
         stale.map(({ job }) => job.id),
+        warn,
       );
       const tee = (event: RunEvent) => {
         logs.handle(event);
@@ -159,15 +164,15 @@ export class Run {
       for (const [id, outcome] of await scheduler.run(toBuild)) outcomes.set(id, outcome);
       await work.settled();
       await logs.close();
-      await saveDurations(config.cacheDir, outcomes);
       // Killed workers leave what they were writing.
       await sweepLeftovers(config.outDir);
     }
-    await files.save();
     const summary = summarize(outcomes.values(), performance.now() - started);
     await writeJson(join(config.outDir, MANIFEST_FILE), makeManifest(plan.jobs, outcomes));
     const report = makeSummary(plan.jobs, selected, outcomes, summary, this.#options.shard ?? null, spans);
-    await writeJson(join(config.outDir, SUMMARY_FILE), report);
+    await writeSummary(join(config.outDir, SUMMARY_FILE), report);
+    if (stale.length > 0) await bestEffort(() => saveDurations(config.cacheDir, outcomes), warn);
+    await bestEffort(() => files.save(), warn);
     emit({ type: "run-end", summary });
     return { summary, outcomes };
   }
@@ -213,7 +218,7 @@ class Work {
     try {
       const store = await this.#store(job.store);
       const entry = await store?.get(`job-${job.key}`);
-      if (store === null || entry === null || entry === undefined) return null;
+      if (!store || !entry || !JOB_RESULT.safeParse(entry.metadata).success) return null;
       await removeRecord(job.outDir, job.id);
       const final = join(job.outDir, job.id);
       const staged = await stageDirectory(final);

@@ -1,12 +1,15 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
 import type { ArtifactFile, JobResult, OutputComparison, Precision } from "../plan/job.js";
+import { ARTIFACT_FILE, OUTPUT_COMPARISON } from "../plan/job-result.js";
 import type { PlannedJob } from "../plan/plan.js";
 import { isErrno, writeFileAtomic } from "../util/atomic-write.js";
+import { parseChecked } from "../util/checked-json.js";
 import { TrtorchError } from "../util/errors.js";
 import type { JobOutcome, RunSummary } from "./event.js";
 
-/** How one run went: `summary.json` in the output folder. */
+/** How the last run went that had something to do: `summary.json` in the output folder. */
 export interface SummaryFile {
   readonly version: 1;
   /** `2/4`, or null for a whole run. */
@@ -59,6 +62,50 @@ export interface ManifestJob {
 
 export const SUMMARY_FILE = "summary.json";
 export const MANIFEST_FILE = "manifest.json";
+const DONE = ["built", "fresh", "restored"] as const;
+const STATUSES = [...DONE, "failed", "cancelled", "skipped"] as const satisfies readonly JobOutcome["status"][];
+
+const DURATIONS = z.record(z.string(), z.number());
+
+const SUMMARY = z.looseObject({
+  version: z.literal(1),
+  shard: z.string().nullable(),
+  summary: z.looseObject({
+    ...Object.fromEntries(STATUSES.map((status) => [status, z.number()])),
+    durationMs: z.number(),
+  }),
+  plan: z.array(z.string()),
+  jobs: z.array(
+    z.looseObject({
+      id: z.string(),
+      key: z.string(),
+      precision: z.string(),
+      target: z.string(),
+      status: z.enum(STATUSES),
+      durationMs: z.number().optional(),
+      error: z.looseObject({ code: z.string(), message: z.string() }).optional(),
+      engineSize: z.number().optional(),
+      comparison: z.array(OUTPUT_COMPARISON).optional(),
+      span: z.looseObject({ slot: z.string(), start: z.number(), end: z.number() }).optional(),
+    }),
+  ),
+});
+
+const MANIFEST = z.looseObject({
+  version: z.literal(1),
+  jobs: z.array(
+    z.looseObject({
+      id: z.string(),
+      model: z.string(),
+      precision: z.string(),
+      backend: z.string(),
+      target: z.string(),
+      networkKey: z.string(),
+      artifacts: z.array(ARTIFACT_FILE),
+    }),
+  ),
+});
+
 /** For people: the last run that had something to do. */
 export const HTML_REPORT_FILE = "report.html";
 
@@ -119,46 +166,61 @@ export function sortById<T extends { readonly id: string }>(jobs: readonly T[]):
   return jobs.toSorted((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
 }
 
-/** Leaves the file alone where it says the same already: a run with nothing to do changes nothing. */
+/** Leaves the file alone where it says the same already. */
 export async function writeJson(path: string, value: SummaryFile | Manifest): Promise<void> {
   const text = `${JSON.stringify(value, null, 2)}\n`;
   const before = await readFile(path, "utf8").catch(() => null);
   if (before !== text) await writeFileAtomic(path, text);
 }
 
+/**
+ * Writes the summary of a run. One in which every job was fresh has nothing to tell: it leaves alone what is there of the run that
+ * had, where that was about these jobs.
+ */
+export async function writeSummary(path: string, summary: SummaryFile): Promise<void> {
+  if (summary.jobs.every(({ status }) => status === "fresh")) {
+    const before = parseChecked<SummaryFile>(await readFile(path, "utf8").catch(() => "null"), SUMMARY);
+    if (before !== null && tellsOf(before, summary)) return;
+  }
+  await writeJson(path, summary);
+}
+
+/** Whether an earlier summary has all jobs of a later one, done from the same inputs, in the same plan and shard. */
+function tellsOf(before: SummaryFile, now: SummaryFile): boolean {
+  const isDone = ({ status }: SummaryJob) => DONE.some((done) => done === status);
+  const done = new Map(before.jobs.filter(isDone).map(({ id, key }) => [id, key]));
+  return (
+    before.shard === now.shard &&
+    before.plan.join("\n") === now.plan.join("\n") &&
+    now.jobs.every(({ id, key }) => done.get(id) === key)
+  );
+}
+
 /** @throws TrtorchError `usage` where there is no such file or it is not a summary */
 export async function readSummary(path: string): Promise<SummaryFile> {
-  return readJson<SummaryFile>(path, "summary");
+  return readJson<SummaryFile>(path, "summary", SUMMARY);
 }
 
 /** @throws TrtorchError `usage` where there is no such file or it is not a manifest */
 export async function readManifest(path: string): Promise<Manifest> {
-  return readJson<Manifest>(path, "manifest");
+  return readJson<Manifest>(path, "manifest", MANIFEST);
 }
 
-async function readJson<T extends { readonly version: 1; readonly jobs: readonly unknown[] }>(
-  path: string,
-  what: string,
-): Promise<T> {
-  try {
-    const read = JSON.parse(await readFile(path, "utf8")) as T;
-    if (read.version === 1 && Array.isArray(read.jobs)) return read;
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR", "EISDIR"))
-      throw new TrtorchError("usage", `there is no ${what} ${path}`, { cause: error });
-    if (!(error instanceof SyntaxError)) throw error;
-  }
-  throw new TrtorchError("usage", `${path} is no ${what} that this version reads`);
+async function readJson<T>(path: string, what: string, schema: z.ZodType): Promise<T> {
+  const text = await readFile(path, "utf8").catch((error: unknown) => {
+    if (!isErrno(error, "ENOENT", "ENOTDIR", "EISDIR")) throw error;
+    throw new TrtorchError("usage", `there is no ${what} ${path}`, { cause: error });
+  });
+  const read = parseChecked<T>(text, schema);
+  if (read === null) throw new TrtorchError("usage", `${path} is no ${what} that this version reads`);
+  return read;
 }
 
 /** What jobs took when they were last built here, by id. */
 export async function readDurations(cacheDir: string): Promise<Map<string, number>> {
-  try {
-    return new Map(Object.entries(JSON.parse(await readFile(join(cacheDir, "durations.json"), "utf8")) as object));
-  } catch {
-    // Only an order of jobs depends on it.
-    return new Map();
-  }
+  // Only an order of jobs depends on it.
+  const text = await readFile(join(cacheDir, "durations.json"), "utf8").catch(() => "null");
+  return new Map(Object.entries(parseChecked<Record<string, number>>(text, DURATIONS) ?? {}));
 }
 
 export async function saveDurations(cacheDir: string, outcomes: ReadonlyMap<string, JobOutcome>): Promise<void> {

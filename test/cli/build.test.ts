@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import t from "tap";
 import type { FreshnessRecord } from "../../src/plan/freshness.js";
 import type { RunEvent } from "../../src/runner/event.js";
@@ -302,6 +303,57 @@ t.test("hundreds of models need no more open files than a few", async (t) => {
   const { code, stdout, stderr } = await startLimited(root, ["plan"], 128).finished;
   t.equal(code, 0, stderr);
   t.match(stdout, "0 fresh, 1200 to build");
+});
+
+t.test("what only saves work may be damaged, or impossible to write", async (t) => {
+  const root = t.testdir({});
+  project(root, ["a"], "", "sm_86");
+  // A folder in a file's place is as bad as a full disk or somebody else's checkout.
+  for (const cache of ["stat-cache.json", "durations.json"]) write(root, { [`.trtorch-build/${cache}/x`]: "" });
+  write(root, { ".trtorch-build/logs": "", ".trtorch-build/store": "" });
+  const built = await trtorch(root, []);
+  t.equal(built.code, 0, built.stderr);
+  t.match(built.stdout, /warning: cannot write .*durations\.json: /);
+  t.equal(built.stdout.match(/1 job: 1 built/g)?.length, 1);
+  t.match(readJson<SummaryFile>(root, "engines/summary.json"), { summary: { built: 1 } });
+  t.match(readJson<Manifest>(root, "engines/manifest.json"), { jobs: [{ id: "a/fp32-sm_86" }] });
+
+  const record = join(root, "engines/.trtorch-build/a/fp32-sm_86.json");
+  rmSync(join(root, ".trtorch-build"), { recursive: true });
+  for (const damage of ["null", '{"version":1}', '{"version":1,"files":[],"result":{"artifacts":[null]}}', "[", ""]) {
+    write(root, { ".trtorch-build/stat-cache.json": damage, ".trtorch-build/durations.json": damage });
+    writeFileSync(record, damage);
+    t.match((await trtorch(root, ["plan"])).stdout, "stale  a/fp32-sm_86  not built yet", damage);
+    writeFileSync(join(root, "engines/summary.json"), damage);
+    const report = await trtorch(root, ["report"]);
+    t.match([report.code, report.stderr], [2, /^error: .*summary\.json is no summary that this version reads\n$/]);
+  }
+  t.match((await trtorch(root, [])).stdout, "1 job: 1 built");
+
+  // A model that is older than a moment is one whose hash is worth keeping.
+  const lenet = fileURLToPath(new URL("../fixtures/models/lenet/trace.ts", import.meta.url));
+  rmSync(join(root, ".trtorch-build/stat-cache.json"));
+  write(root, { ".trtorch-build/stat-cache.json/x": "" });
+  for (const command of ["plan", "fingerprint"]) {
+    const ran = await trtorch(root, [command, lenet, "--input", "1x1x32x32"]);
+    t.match([ran.code, ran.stderr], [0, /^warning: cannot write .*stat-cache\.json: .*\n$/]);
+  }
+});
+
+t.test("a run with nothing to do leaves the summary of the one that had, with its timeline", async (t) => {
+  const root = t.testdir({});
+  project(root, ["a", "b"]);
+  await trtorch(root, []);
+  const summary = join(root, "engines/summary.json");
+  const before = readFileSync(summary, "utf8");
+  t.match(JSON.parse(before), { jobs: [{ span: { slot: /cpu/ } }] });
+  t.match((await trtorch(root, [])).stdout, "4 jobs: 4 fresh");
+  t.match((await trtorch(root, ["--filter", "a"])).stdout, "2 jobs: 2 fresh");
+  t.equal(readFileSync(summary, "utf8"), before);
+  // Of another plan it tells nothing.
+  project(root, ["a"]);
+  t.match((await trtorch(root, [])).stdout, "2 jobs: 2 fresh");
+  t.match(readJson<SummaryFile>(summary), { summary: { fresh: 2 }, plan: ["a/fp32-sm_86", "a/fp32-sm_89"] });
 });
 
 t.test("clean removes what was built and nothing else", async (t) => {

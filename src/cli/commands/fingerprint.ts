@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Command } from "commander";
+import { bestEffort } from "../../util/best-effort.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
 import {
   addModelOptions,
@@ -35,7 +36,10 @@ async function fingerprint(
   const config = await loadProject(models, options, context);
   const files = await openStatCache(config);
   const { selected } = await planProject(config, options, files, context);
-  await files.save();
+  await bestEffort(
+    () => files.save(),
+    (message) => context.stderr(`warning: ${message}\n`),
+  );
   const keys = selected.map(({ job }) => [job.id, job.key] as const).sort(([a], [b]) => (a < b ? -1 : 1));
   const whole = createHash("sha256").update(JSON.stringify(keys)).digest("hex");
   context.stdout(

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { bestEffort } from "../../util/best-effort.js";
 import { formatTable } from "../../util/format.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
 import { wholeNumber } from "../options.js";
@@ -46,7 +47,10 @@ async function showPlan(
   const config = await loadProject(models, options, context);
   const files = await openStatCache(config);
   const { selected } = await planProject(config, options, files, context);
-  await files.save();
+  await bestEffort(
+    () => files.save(),
+    (message) => context.stderr(`warning: ${message}\n`),
+  );
 
   if (options.format === "github-matrix") {
     const stale = selected.filter(({ freshness }) => !freshness.fresh);
