@@ -1,31 +1,31 @@
 import { createReadStream, openAsBlob } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
+import { open, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import type { ReadableStream } from "node:stream/web";
 import type { StoreSettings } from "../plan/job.js";
 import { isErrno, writeFileAtomic } from "../util/atomic-write.js";
 import { TrtorchError } from "../util/errors.js";
-import { parseEntry, type StoredFile, type StoreEntry, type StoreKey } from "./store-entry.js";
+import type { StoredFile, StoreKey } from "./store-entry.js";
 
 /**
  * A store on another machine, as plain objects: `entries/<key>.json` and `blobs/<sha256>`. All methods throw when the
  * remote misbehaves; the caller decides that this is no reason to fail a build. Content is checked by the caller.
  */
 export interface Remote {
-  readonly location: string;
-  readonly read: boolean;
-  readonly write: boolean;
-  /** Set after a failure: it is left alone from then on. */
-  failed: boolean;
-  getEntry(key: StoreKey): Promise<StoreEntry | null>;
-  getBlob(file: StoredFile): Promise<Readable>;
-  /** Does nothing where the remote has it. */
-  putBlob(file: StoredFile, path: string): Promise<void>;
-  putEntry(key: StoreKey, entry: StoreEntry): Promise<void>;
+  readonly settings: RemoteSettings;
+  getEntry(key: StoreKey, signal: AbortSignal): Promise<string | null>;
+  /** Null where it is not there. */
+  getBlob(file: StoredFile, signal: AbortSignal): Promise<Readable | null>;
+  /** Whether there is a blob of the file's size. */
+  hasBlob(file: StoredFile, signal: AbortSignal): Promise<boolean>;
+  putBlob(file: StoredFile, path: string, signal: AbortSignal): Promise<void>;
+  putEntry(key: StoreKey, entry: string, signal: AbortSignal): Promise<void>;
 }
 
-export function openRemote(settings: StoreSettings["remotes"][number]): Remote {
+export type RemoteSettings = StoreSettings["remotes"][number];
+
+export function openRemote(settings: RemoteSettings): Remote {
   return /^https?:\/\//.test(settings.location) ? new HttpRemote(settings) : new FolderRemote(settings);
 }
 
@@ -34,47 +34,57 @@ export function openRemote(settings: StoreSettings["remotes"][number]): Remote {
  * `TRTORCH_BUILD_STORE_TOKEN` is sent as a bearer token where it is set.
  */
 class HttpRemote implements Remote {
-  readonly location: string;
-  readonly read: boolean;
-  readonly write: boolean;
-  failed = false;
+  readonly settings: RemoteSettings;
+  readonly #url: string;
 
-  constructor({ location, read, write }: StoreSettings["remotes"][number]) {
-    this.location = location.replace(/\/+$/, "");
-    this.read = read;
-    this.write = write;
+  constructor(settings: RemoteSettings) {
+    this.settings = settings;
+    this.#url = settings.location.replace(/\/+$/, "");
   }
 
-  async getEntry(key: StoreKey): Promise<StoreEntry | null> {
-    const response = await this.#request("GET", `entries/${key}.json`, 0);
+  async getEntry(key: StoreKey, signal: AbortSignal): Promise<string | null> {
+    const response = await this.#request("GET", `entries/${key}.json`, 0, signal);
     if (response.status === 404) return null;
-    return parseEntry(await accept(response).text());
+    return accept(response).text();
   }
 
-  async getBlob(file: StoredFile): Promise<Readable> {
-    const response = accept(await this.#request("GET", `blobs/${file.sha256}`, file.size));
-    return response.body === null ? Readable.from([]) : Readable.fromWeb(response.body as ReadableStream);
+  async getBlob(file: StoredFile, signal: AbortSignal): Promise<Readable | null> {
+    const response = await this.#request("GET", `blobs/${file.sha256}`, file.size, signal);
+    if (response.status === 404) return null;
+    const { body } = accept(response);
+    return body === null ? Readable.from([]) : Readable.fromWeb(body as ReadableStream);
   }
 
-  async putBlob(file: StoredFile, path: string): Promise<void> {
-    const head = await this.#request("HEAD", `blobs/${file.sha256}`, 0);
-    if (head.ok) return;
+  async hasBlob(file: StoredFile, signal: AbortSignal): Promise<boolean> {
+    const head = await this.#request("HEAD", `blobs/${file.sha256}`, 0, signal);
+    // A server may not say how long a blob is, or how long it is once it is packed.
+    const length = head.headers.has("content-encoding") ? null : head.headers.get("content-length");
+    return head.ok && (length === null || Number(length) === file.size);
+  }
+
+  async putBlob(file: StoredFile, path: string, signal: AbortSignal): Promise<void> {
     // A Blob gives the request a Content-Length, which object stores insist on, without reading the file into memory.
-    accept(await this.#request("PUT", `blobs/${file.sha256}`, file.size, await openAsBlob(path)));
+    accept(await this.#request("PUT", `blobs/${file.sha256}`, file.size, signal, await openAsBlob(path)));
   }
 
-  async putEntry(key: StoreKey, entry: StoreEntry): Promise<void> {
-    accept(await this.#request("PUT", `entries/${key}.json`, 0, JSON.stringify(entry)));
+  async putEntry(key: StoreKey, entry: string, signal: AbortSignal): Promise<void> {
+    accept(await this.#request("PUT", `entries/${key}.json`, 0, signal, entry));
   }
 
-  async #request(method: string, path: string, size: number, body?: Blob | string): Promise<Response> {
+  async #request(
+    method: string,
+    path: string,
+    size: number,
+    signal: AbortSignal,
+    body?: Blob | string,
+  ): Promise<Response> {
     const token = process.env.TRTORCH_BUILD_STORE_TOKEN;
     // Patience for 1 MB/s at least; a server that hangs must not hang the build.
     const timeout = 30_000 + Math.ceil(size / 1_000);
     try {
-      return await fetch(`${this.location}/${path}`, {
+      return await fetch(`${this.#url}/${path}`, {
         method,
-        signal: AbortSignal.timeout(timeout),
+        signal: AbortSignal.any([signal, AbortSignal.timeout(timeout)]),
         ...(body !== undefined && { body }),
         ...(token !== undefined && token !== "" && { headers: { authorization: `Bearer ${token}` } }),
       });
@@ -94,51 +104,46 @@ function accept(response: Response): Response {
 
 /** A folder that several machines mount. */
 class FolderRemote implements Remote {
-  readonly location: string;
-  readonly read: boolean;
-  readonly write: boolean;
-  failed = false;
+  readonly settings: RemoteSettings;
 
-  constructor({ location, read, write }: StoreSettings["remotes"][number]) {
-    this.location = location;
-    this.read = read;
-    this.write = write;
+  constructor(settings: RemoteSettings) {
+    this.settings = settings;
   }
 
-  async getEntry(key: StoreKey): Promise<StoreEntry | null> {
+  async getEntry(key: StoreKey): Promise<string | null> {
     // A share that is not mounted is a failure worth a word; an entry that is not there is not.
-    await stat(this.location);
-    try {
-      return parseEntry(await readFile(this.#entryPath(key), "utf8"));
-    } catch (error) {
-      if (isErrno(error, "ENOENT")) return null;
-      throw error;
-    }
+    await stat(this.settings.location);
+    return readFile(this.#entryPath(key), "utf8").catch(nullIfMissing);
   }
 
-  async getBlob(file: StoredFile): Promise<Readable> {
-    return createReadStream(this.#blobPath(file));
+  async getBlob(file: StoredFile): Promise<Readable | null> {
+    const handle = await open(this.#blobPath(file)).catch(nullIfMissing);
+    return handle?.createReadStream() ?? null;
+  }
+
+  async hasBlob(file: StoredFile): Promise<boolean> {
+    await stat(this.settings.location);
+    return (await stat(this.#blobPath(file)).catch(nullIfMissing))?.size === file.size;
   }
 
   async putBlob(file: StoredFile, path: string): Promise<void> {
-    await stat(this.location);
-    const target = this.#blobPath(file);
-    const present = await stat(target).then(
-      (stats) => stats.size === file.size,
-      () => false,
-    );
-    if (!present) await writeFileAtomic(target, createReadStream(path));
+    await writeFileAtomic(this.#blobPath(file), createReadStream(path));
   }
 
-  async putEntry(key: StoreKey, entry: StoreEntry): Promise<void> {
-    await writeFileAtomic(this.#entryPath(key), JSON.stringify(entry));
+  async putEntry(key: StoreKey, entry: string): Promise<void> {
+    await writeFileAtomic(this.#entryPath(key), entry);
   }
 
   #entryPath(key: StoreKey): string {
-    return join(this.location, "entries", `${key}.json`);
+    return join(this.settings.location, "entries", `${key}.json`);
   }
 
   #blobPath(file: StoredFile): string {
-    return join(this.location, "blobs", file.sha256.slice(0, 2), file.sha256);
+    return join(this.settings.location, "blobs", file.sha256.slice(0, 2), file.sha256);
   }
+}
+
+function nullIfMissing(error: unknown): null {
+  if (isErrno(error, "ENOENT")) return null;
+  throw error;
 }

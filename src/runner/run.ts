@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Config } from "../config/config.js";
 import type { DeviceDiscovery } from "../plan/device.js";
 import { LOCK_FILE, removeRecord, STATE_FOLDER, writeRecord } from "../plan/freshness.js";
-import type { JobResult } from "../plan/job.js";
+import type { Job, JobResult } from "../plan/job.js";
 import { JOB_RESULT } from "../plan/job-result.js";
 import type { Plan, PlannedJob } from "../plan/plan.js";
 import type { StatCache } from "../plan/stat-cache.js";
@@ -60,6 +60,7 @@ export interface RunResult {
 export class Run {
   readonly #options: RunOptions;
   readonly #cancelled = new AbortController();
+  readonly #killed = new AbortController();
   #scheduler: Scheduler | null = null;
 
   constructor(options: RunOptions) {
@@ -69,6 +70,7 @@ export class Run {
   /** Stops gently: nothing new starts, workers are asked to leave off and killed when they do not. A second call kills at once. */
   cancel(): void {
     if (this.#cancelled.signal.aborted) {
+      this.#killed.abort();
       this.#scheduler?.kill();
       return;
     }
@@ -142,7 +144,7 @@ export class Run {
         noteSpan(spans, event, performance.now() - started, gpus);
         emit(event);
       };
-      const work = new Work(this.#options, tee);
+      const work = new Work(this.#options, tee, { restoring: this.#cancelled.signal, sharing: this.#killed.signal });
       await mapBounded(stale, RESTORES, async (planned) => {
         const restored = this.#cancelled.signal.aborted ? null : await work.restore(planned);
         if (restored !== null) end(planned, restored);
@@ -160,7 +162,10 @@ export class Run {
       });
       this.#scheduler = scheduler;
       if (this.#cancelled.signal.aborted) scheduler.cancel();
-      const toBuild = stale.filter(({ job }) => !outcomes.has(job.id));
+      const toBuild: PlannedJob[] = [];
+      for (const planned of stale) {
+        if (!outcomes.has(planned.job.id)) toBuild.push({ ...planned, job: await work.forWorker(planned.job) });
+      }
       for (const [id, outcome] of await scheduler.run(toBuild)) outcomes.set(id, outcome);
       await work.settled();
       await logs.close();
@@ -203,12 +208,24 @@ const RESTORES = 8;
 class Work {
   readonly #options: RunOptions;
   readonly #emit: (event: RunEvent) => void;
+  /** Each ends the waiting for shared stores. */
+  readonly #signals: { readonly restoring: AbortSignal; readonly sharing: AbortSignal };
   #opened: Promise<Store> | null = null;
   readonly #sharing: Promise<void>[] = [];
 
-  constructor(options: RunOptions, emit: (event: RunEvent) => void) {
+  constructor(
+    options: RunOptions,
+    emit: (event: RunEvent) => void,
+    signals: { readonly restoring: AbortSignal; readonly sharing: AbortSignal },
+  ) {
     this.#options = options;
     this.#emit = emit;
+    this.#signals = signals;
+  }
+
+  /** A job whose worker need not find out for itself what the runner knows: which shared stores have failed. */
+  async forWorker(job: Job): Promise<Job> {
+    return this.#opened === null || job.store === null ? job : { ...job, store: (await this.#opened).settings };
   }
 
   /** Takes the job's artifacts from the store; null where it has none. */
@@ -217,7 +234,7 @@ class Work {
     const started = performance.now();
     try {
       const store = await this.#store(job.store);
-      const entry = await store?.get(`job-${job.key}`);
+      const entry = await store?.get(`job-${job.key}`, this.#signals.restoring);
       if (!store || !entry || !JOB_RESULT.safeParse(entry.metadata).success) return null;
       await removeRecord(job.outDir, job.id);
       const final = join(job.outDir, job.id);
@@ -259,7 +276,7 @@ class Work {
     );
     const share = async () => {
       try {
-        await (await this.#store(job.store))?.put(`job-${job.key}`, inputs, result);
+        await (await this.#store(job.store))?.put(`job-${job.key}`, inputs, result, this.#signals.sharing);
       } catch (error) {
         this.#warn(`cannot keep ${job.id} in the store: ${error instanceof Error ? error.message : String(error)}`);
       }

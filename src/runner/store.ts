@@ -24,37 +24,42 @@ export interface StoreInput {
  * remote ones behind it. Contents are addressed by SHA-256 and verified whenever they are read, so a half-written, damaged or
  * tampered file is a miss, never a wrong artifact.
  *
- * A remote that fails is reported once, left alone from then on, and never fails a build.
+ * A remote that fails is reported once, left alone from then on, and never fails a build. One that has something damaged is still
+ * good for all else, and gets it whole with the next {@link put}.
  */
 export class Store {
+  readonly #settings: StoreSettings;
   readonly #directory: string;
-  readonly #remotes: readonly Remote[];
+  /** Those that have not failed. */
+  readonly #remotes: Set<Remote>;
+  /** What each remote has of other content than its name says. */
+  readonly #damaged = new Map<Remote, Set<string>>();
   readonly #warn: (message: string) => void;
 
   constructor(settings: StoreSettings, warn: (message: string) => void) {
+    this.#settings = settings;
     this.#directory = settings.directory;
     this.#warn = warn;
-    this.#remotes = settings.remotes.map((remote) => openRemote(remote));
+    this.#remotes = new Set(settings.remotes.map((remote) => openRemote(remote)));
   }
 
-  /** The entry with all its files at hand, fetched from a remote where need be; null when nobody has it whole. */
-  async get(key: StoreKey): Promise<StoreEntry | null> {
+  /** What this store was opened with, without the remotes that have failed since: for another process. */
+  get settings(): StoreSettings {
+    return { ...this.#settings, remotes: [...this.#remotes].map(({ settings }) => settings) };
+  }
+
+  /**
+   * The entry with all its files at hand, fetched from a remote where need be; null when nobody has it whole, and when
+   * `signal` ends the waiting for a remote.
+   */
+  async get(key: StoreKey, signal: AbortSignal = NEVER): Promise<StoreEntry | null> {
     checkKey(key);
     const local = await this.#getLocal(key);
     if (local !== null) return local;
     for (const remote of this.#remotes) {
-      if (!remote.read || remote.failed) continue;
-      try {
-        const entry = await remote.getEntry(key);
-        if (entry === null) continue;
-        for (const file of entry.files) {
-          await this.#insertBlob(file, () => remote.getBlob(file));
-        }
-        await this.#insertEntry(key, entry);
-        return entry;
-      } catch (error) {
-        this.#remoteFailed(remote, error);
-      }
+      if (!remote.settings.read) continue;
+      const entry = await this.#ask(remote, signal, () => this.#fetch(remote, key, signal));
+      if (entry !== null) return entry;
     }
     return null;
   }
@@ -92,22 +97,30 @@ export class Store {
     return true;
   }
 
-  /** Keeps files under a key, here and in the remotes that take writes. */
-  async put(key: StoreKey, inputs: readonly StoreInput[], metadata: unknown): Promise<StoreEntry> {
+  /** Keeps files under a key, here and in the remotes that take writes; `signal` ends the waiting for those. */
+  async put(
+    key: StoreKey,
+    inputs: readonly StoreInput[],
+    metadata: unknown,
+    signal: AbortSignal = NEVER,
+  ): Promise<StoreEntry> {
     checkKey(key);
     const files: StoredFile[] = [];
     for (const input of inputs) files.push(await this.#putBlob(input));
     const entry: StoreEntry = { files, metadata };
     await this.#insertEntry(key, entry);
     for (const remote of this.#remotes) {
-      if (!remote.write || remote.failed) continue;
-      try {
+      if (!remote.settings.write) continue;
+      await this.#ask(remote, signal, async () => {
+        for (const file of files) {
+          const damaged = this.#damaged.get(remote);
+          if (damaged?.has(file.sha256) !== true && (await remote.hasBlob(file, signal))) continue;
+          await remote.putBlob(file, await this.#blobPath(file), signal);
+          damaged?.delete(file.sha256);
+        }
         // The entry goes last: who sees it can have every file.
-        for (const file of files) await remote.putBlob(file, await this.#blobPath(file));
-        await remote.putEntry(key, entry);
-      } catch (error) {
-        this.#remoteFailed(remote, error);
-      }
+        await remote.putEntry(key, JSON.stringify(entry), signal);
+      });
     }
     return entry;
   }
@@ -204,21 +217,27 @@ export class Store {
   }
 
   /**
-   * Nothing is read or written for a content that is here already: whoever reads it verifies it.
+   * Nothing is read or written for a content that is here already: whoever reads it verifies it. False where there is nothing to
+   * open.
    *
    * @throws an error with code EINTEGRITY or EBADSIZE where the stream is not what `file` says.
    */
-  async #insertBlob(file: StoredFile, open: () => Readable | Promise<Readable>): Promise<void> {
+  async #insertBlob(file: StoredFile, open: () => Readable | Promise<Readable | null>): Promise<boolean> {
     const key = `blob:${file.sha256}`;
     const options = { integrity: integrity(file.sha256), size: file.size, algorithms: SHA256 };
     const found = await cacache.get.hasContent(this.#directory, options.integrity);
     if (found !== false) {
-      if (found.size === file.size && (await cacache.get.info(this.#directory, key)) !== null) return;
+      if (found.size === file.size && (await cacache.get.info(this.#directory, key)) !== null) return true;
       // cacache keeps a content that is already there, also a truncated one.
       if (found.size !== file.size) await cacache.rm.content(this.#directory, options.integrity);
     }
     if (file.size === 0) await cacache.put(this.#directory, key, Buffer.alloc(0), options);
-    else await pipeline(await open(), cacache.put.stream(this.#directory, key, options));
+    else {
+      const content = await open();
+      if (content === null) return false;
+      await pipeline(content, cacache.put.stream(this.#directory, key, options));
+    }
+    return true;
   }
 
   async #insertEntry(key: StoreKey, entry: StoreEntry): Promise<void> {
@@ -230,14 +249,60 @@ export class Store {
     await cacache.rm.content(this.#directory, integrity(file.sha256)).catch(() => {});
   }
 
-  #remoteFailed(remote: Remote, error: unknown): void {
-    remote.failed = true;
+  /** Null where the remote has no such entry, or has it no longer whole. */
+  async #fetch(remote: Remote, key: StoreKey, signal: AbortSignal): Promise<StoreEntry | null> {
+    const text = await remote.getEntry(key, signal);
+    if (text === null) return null;
+    let entry: StoreEntry;
+    try {
+      entry = parseEntry(text);
+    } catch (error) {
+      this.#remoteDamaged(remote, error);
+      return null;
+    }
+    for (const file of entry.files) {
+      try {
+        if (!(await this.#insertBlob(file, () => remote.getBlob(file, signal)))) return null;
+      } catch (error) {
+        if (!isErrno(error, "EINTEGRITY", "EBADSIZE")) throw error;
+        this.#remoteDamaged(remote, error).add(file.sha256);
+        return null;
+      }
+    }
+    await this.#insertEntry(key, entry);
+    return entry;
+  }
+
+  /** The blobs that are known to be damaged there. */
+  #remoteDamaged(remote: Remote, error: unknown): Set<string> {
+    const known = this.#damaged.get(remote);
+    if (known !== undefined) return known;
     const reason = error instanceof Error ? error.message : String(error);
-    this.#warn(`the shared store ${remote.location} failed and is left out of this run: ${reason}`);
+    this.#warn(`the shared store ${remote.settings.location} is damaged, and is made whole where it can be: ${reason}`);
+    const blobs = new Set<string>();
+    this.#damaged.set(remote, blobs);
+    return blobs;
+  }
+
+  /** Null where the remote failed, now or while others asked it. */
+  async #ask<T>(remote: Remote, signal: AbortSignal, work: () => Promise<T>): Promise<T | null> {
+    if (signal.aborted) return null;
+    try {
+      return await work();
+    } catch (error) {
+      // Several may have asked at once; and who was told to stop has no complaint.
+      if (!signal.aborted && this.#remotes.delete(remote)) {
+        const reason = error instanceof Error ? error.message : String(error);
+        this.#warn(`the shared store ${remote.settings.location} failed and is left out of this run: ${reason}`);
+      }
+      return null;
+    }
   }
 }
 
 const SHA256: [string] = ["sha256"];
+
+const NEVER = new AbortController().signal;
 
 /** cacache's spelling of a hash. */
 function integrity(sha256: string): string {

@@ -4,20 +4,23 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import { makeReport, operatorsInTorch, renderMarkdown, type SupportReport } from "../artifacts/report.js";
 import { writeTriton } from "../artifacts/triton.js";
+import type { Flavour } from "../backends/tensorrt/flavour.js";
 import type { Registry } from "../conversion/registry.js";
 import type { Network } from "../network/network.js";
 import { applyPrecision } from "../network/precision.js";
 import { networkKey, type ProgramRange, toProgram } from "../network/program.js";
 import { engineSegments } from "../partition/partition.js";
 import { deviceKind } from "../plan/device.js";
-import type { ArtifactFile, ArtifactKind, Job, JobPhase, JobResult, OutputComparison } from "../plan/job.js";
-import { Store, type StoreKey } from "../runner/store.js";
+import type { ArtifactFile, ArtifactKind, Backend, Job, JobPhase, JobResult, OutputComparison } from "../plan/job.js";
+import type { StoreKey } from "../runner/store-entry.js";
 import { mergeTimingCache, readTimingCache, timingCachePath } from "../runner/timing-cache.js";
 import { publishDirectory, stageDirectory } from "../util/atomic-write.js";
+import { bestEffort } from "../util/best-effort.js";
 import { TrtorchError } from "../util/errors.js";
 import { GoldenMismatch } from "./comparison.js";
 import { type ConvertedModel, capabilitiesOf, convertWithFallback, type PartitionedModel } from "./convert-model.js";
 import { loadRegistry } from "./custom-converters.js";
+import { EngineStore } from "./engine-store.js";
 import type { OnDevice } from "./golden-device.js";
 import { loadModel } from "./model.js";
 import type { JobContext } from "./protocol.js";
@@ -36,7 +39,13 @@ interface Built {
   /** Of the engine, where the store has computed it. */
   readonly sha256: string | undefined;
   readonly reused: boolean;
-  readonly library: { readonly name: string; readonly version: string } | null;
+}
+
+/** What builds engines. */
+interface Library {
+  readonly flavour: Flavour;
+  readonly name: string;
+  readonly version: string;
 }
 
 /** A network of the job, in its precision: one, or one for each segment that TensorRT runs. */
@@ -76,14 +85,20 @@ class JobRun {
     const report = makeReport({ ...model, model: job.model, method: job.method, registry });
     const parts = await this.#phase("convert", () => this.#parts(model));
     const onReference = await this.#verify(model, parts, registry);
-    const { built, onDevice } = await this.#context.withDevice(async () => {
-      const built = await this.#phase("build", async () => {
+    const library = await findBuilder(job.backend);
+    // A shared store may let one wait: not while this job has the GPU.
+    const taken = await this.#phase("build", () => this.#takeFromStore(parts, library));
+    const { made, onDevice } = await this.#context.withDevice(async () => {
+      const made = await this.#phase("build", async () => {
         const engines: Built[] = [];
-        for (const part of parts) engines.push(await this.#build(part));
+        for (const [i, { network }] of parts.entries()) {
+          engines.push(taken[i] ?? (await this.#build(network, library)));
+        }
         return engines;
       });
-      return { built, onDevice: await this.#verifyOnDevice(built) };
+      return { made, onDevice: await this.#verifyOnDevice(made) };
     });
+    const built = await this.#phase("write", () => this.#keepInStore(parts, made, library));
     const comparison = onDevice === null ? onReference : [...(onReference ?? []), ...onDevice.comparison];
     if (comparison?.some((output) => !output.passed)) throw new GoldenMismatch(job, comparison);
     const [first] = parts as [Part];
@@ -93,7 +108,8 @@ class JobRun {
         : createHash("sha256")
             .update(parts.map((part) => part.key).join())
             .digest("hex");
-    const artifacts = await this.#phase("write", () => this.#write(model, report, parts, built, key, comparison));
+    const from = library === null ? null : { name: library.name, version: library.version };
+    const artifacts = await this.#phase("write", () => this.#write(model, report, parts, built, key, from, comparison));
     return {
       artifacts,
       networkKey: key,
@@ -107,7 +123,7 @@ class JobRun {
       comparison,
       latencyMs: onDevice?.latencyMs ?? null,
       durations: this.#durations,
-      library: built[0]?.library ?? null,
+      library: from,
     };
   }
 
@@ -120,11 +136,11 @@ class JobRun {
         : engineSegments(model.partition).map(({ conversion }) => conversion.network);
     if (networks.length > 1 && builder.profiles.length > 0) {
       const message = `builder.profiles describe the method's inputs, and are not used for its ${networks.length} engines`;
-      this.#context.emit({ type: "warning", message });
+      this.#warn(message);
     }
     return networks.map((original) => {
       const { network, warnings } = applyPrecision(original, precision, { fp32Ops: builder.fp32Ops });
-      for (const warning of warnings) this.#context.emit({ type: "warning", message: warning });
+      for (const warning of warnings) this.#warn(warning);
       return { network, key: this.#networkKey(network) };
     });
   }
@@ -208,26 +224,57 @@ class JobRun {
       .digest("hex");
   }
 
-  async #build({ network, key }: Part): Promise<Built> {
+  /** What is in the store, and null for what is not. */
+  async #takeFromStore(parts: readonly Part[], library: Library | null): Promise<(Built | null)[]> {
+    const store = this.#store();
+    const taken: (Built | null)[] = [];
+    for (const { key } of parts) {
+      const known =
+        store === null || library === null || this.#job.force
+          ? null
+          : await store.get(storeKey(key, library), this.#context.signal);
+      taken.push(known === null ? null : { ...known, reused: true });
+    }
+    return taken;
+  }
+
+  /** Keeps what was built; gives the same with the hashes that this has computed. */
+  async #keepInStore(parts: readonly Part[], built: readonly Built[], library: Library | null): Promise<Built[]> {
+    const store = this.#store();
+    const kept: Built[] = [];
+    for (const [i, one] of built.entries()) {
+      const { key } = parts[i] as Part;
+      if (store === null || library === null || one.engine === null || one.reused) kept.push(one);
+      else {
+        const { name, version } = library;
+        const { signal } = this.#context;
+        const sha256 = await store.put(storeKey(key, library), one.engine, { library: { name, version } }, signal);
+        kept.push({ ...one, sha256 });
+      }
+    }
+    return kept;
+  }
+
+  #store(): EngineStore | null {
+    const { store } = this.#job;
+    return store === null ? null : EngineStore.open(store, (message) => this.#warn(message));
+  }
+
+  #warn(message: string): void {
+    this.#context.emit({ type: "warning", message });
+  }
+
+  async #build(network: Network, library: Library | null): Promise<Built> {
     const job = this.#job;
-    if (job.backend === "onnxruntime") return { engine: null, sha256: undefined, reused: false, library: null };
-    const { buildEngine, combineTimingCaches, findLibrary, libraryVersion } = await import(
-      "../backends/tensorrt/index.js"
-    );
-    const flavour = job.backend === "tensorrt-rtx" ? "rtx" : await chooseFlavour();
-    const library = { name: flavour === "rtx" ? "TensorRT-RTX" : "TensorRT", version: await libraryVersion(flavour) };
-    const store =
-      job.store === null ? null : new Store(job.store, (message) => this.#context.emit({ type: "warning", message }));
-    const storeKey: StoreKey = `network-${createHash("sha256").update(`${key} ${library.name} ${library.version}`).digest("hex")}`;
-    const known = job.force ? null : await store?.get(storeKey);
-    const content = known ? await store?.read(known, "engine") : null;
-    if (content) return { engine: content, sha256: known?.files[0]?.sha256, reused: true, library };
+    if (library === null) return { engine: null, sha256: undefined, reused: false };
+    const { flavour } = library;
+    const { buildEngine, combineTimingCaches, findLibrary } = await import("../backends/tensorrt/index.js");
     const cachePath = this.#timingCachePath(library);
     // An empty cache asks for one.
     const noTimings = Buffer.alloc(0);
     const knownTimings =
       cachePath === null ? null : job.force ? noTimings : ((await readTimingCache(cachePath)) ?? noTimings);
-    const result = await buildEngine(network, {
+    const { engine, timingCache } = await buildEngine(network, {
       flavour,
       library: findLibrary(flavour),
       targets: job.target.computeCapabilities,
@@ -240,18 +287,19 @@ class JobRun {
         else this.#context.emit({ type: "progress", name: event.phase, step: event.step, total: event.total });
       },
     });
-    const { timingCache } = result;
     if (cachePath !== null && timingCache !== null) {
-      const dropped = await mergeTimingCache(cachePath, async (current) =>
-        // Most often nobody else has added to it meanwhile. What was measured now is kept where the two disagree.
-        current === null || knownTimings?.equals(current)
-          ? timingCache
-          : combineTimingCaches(flavour, timingCache, current),
-      );
-      if (dropped !== null) this.#context.emit({ type: "warning", message: `${cachePath} is made anew: ${dropped}` });
+      const merge = async () => {
+        const dropped = await mergeTimingCache(cachePath, async (current) =>
+          // Most often nobody else has added to it meanwhile. What was measured now is kept where the two disagree.
+          current === null || knownTimings?.equals(current)
+            ? timingCache
+            : combineTimingCaches(flavour, timingCache, current),
+        );
+        if (dropped !== null) this.#warn(`${cachePath} is made anew: ${dropped}`);
+      };
+      await bestEffort(merge, (message) => this.#warn(message));
     }
-    const stored = await store?.put(storeKey, [{ name: "engine", content: result.engine }], { library });
-    return { engine: result.engine, sha256: stored?.files[0]?.sha256, reused: false, library };
+    return { engine, sha256: undefined, reused: false };
   }
 
   #timingCachePath(library: { name: string; version: string }): string | null {
@@ -267,6 +315,7 @@ class JobRun {
     parts: readonly Part[],
     built: readonly Built[],
     key: string,
+    library: JobResult["library"],
     comparison: readonly OutputComparison[] | null,
   ): Promise<ArtifactFile[]> {
     const job = this.#job;
@@ -325,7 +374,7 @@ class JobRun {
       precision: job.precision,
       target: job.target.name,
       networkKey: key,
-      library: built[0]?.library ?? null,
+      library,
       artifacts,
     };
     await add("manifest", "manifest.json", `${JSON.stringify(manifest, null, 2)}\n`);
@@ -372,6 +421,23 @@ async function describeFile(kind: ArtifactKind, folder: string, file: string): P
 }
 
 const MODULE_FILE = "model.ts";
+
+/** Equal keys, equal engines, and the library is a part of that. */
+function storeKey(key: string, { name, version }: Library): StoreKey {
+  return `network-${createHash("sha256").update(`${key} ${name} ${version}`).digest("hex")}`;
+}
+
+/** Null where the network is the result itself. */
+async function findBuilder(backend: Backend): Promise<Library | null> {
+  if (backend === "onnxruntime") return null;
+  const { libraryVersion } = await import("../backends/tensorrt/index.js");
+  const flavour = backend === "tensorrt-rtx" ? "rtx" : await chooseFlavour();
+  return {
+    flavour,
+    name: flavour === "rtx" ? "TensorRT-RTX" : "TensorRT",
+    version: await libraryVersion(flavour),
+  };
+}
 
 /** The full TensorRT that is there: 10 or 11. */
 async function chooseFlavour(): Promise<"trt10" | "trt11"> {

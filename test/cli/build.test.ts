@@ -9,6 +9,8 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -210,6 +212,39 @@ t.test("a signal: running jobs stop, nothing half is left, 130; a second one kil
       tree(join(root, "engines")).filter((file) => file.includes(".tmp-")),
       [],
     );
+  }
+});
+
+t.test("a signal ends the waiting for a shared store that does not answer", async (t) => {
+  // It has nothing, and takes nothing: where it answers at all, its answer to a question is no.
+  for (const answers of [false, true]) {
+    const server = createServer((request, response) => {
+      if (answers && request.method === "GET") response.writeHead(404).end();
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    t.teardown(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const root = t.testdir({});
+    project(root, ["a"], `store: ["http://127.0.0.1:${(server.address() as AddressInfo).port}"]`, "sm_86");
+    const silent = new Promise<void>((resolve) => {
+      server.on("request", ({ method }) => {
+        if (!answers || method !== "GET") resolve();
+      });
+    });
+    const run = start(root, ["--concurrency", "1"]);
+    await silent;
+    // Uploads are worth waiting for; a second signal means it.
+    run.child.kill("SIGINT");
+    if (answers) {
+      while (!run.output().includes("stopping")) await new Promise((resolve) => setTimeout(resolve, 10));
+      run.child.kill("SIGINT");
+    }
+    const { code, stdout } = await run.finished;
+    t.equal(code, 130);
+    t.match(stdout, answers ? "1 job: 1 built in" : "1 job: 1 cancelled in");
+    t.notMatch(stdout, "failed and is left out", "nobody has waited until the request's own end");
   }
 });
 

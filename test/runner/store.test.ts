@@ -123,34 +123,87 @@ t.test("a remote over HTTP fills another machine's store, once a blob", async (t
   t.equal(server.requests.length, before);
 });
 
-t.test("a remote that fails or lies is left out with one word", async (t) => {
-  const dir = t.testdir({ one: {}, two: {}, three: {} });
+t.test("a remote that fails is left out with one word, whoever asks it", async (t) => {
+  const dir = t.testdir({ three: {} });
   const server = await objectServer(t);
   const remotes = [{ location: server.location, read: true, write: true }];
-  await new Store({ directory: join(dir, "one"), remotes }, none).put(key("a"), [{ name: "f", content: "data" }], 1);
-
   const warnings: string[] = [];
-  server.behaviour.corrupt = true;
-  const two = new Store({ directory: join(dir, "two"), remotes }, (message) => warnings.push(message));
-  t.equal(await two.get(key("a")), null);
-  t.equal(warnings.length, 1);
-  t.match(warnings[0], /the shared store http.* failed and is left out of this run: .*[Ii]ntegrity/);
-  server.behaviour.corrupt = false;
-
   server.behaviour.fail = true;
   const three = new Store({ directory: join(dir, "three"), remotes }, (message) => warnings.push(message));
   await three.put(key("b"), [{ name: "f", content: "other" }], 1);
   t.ok(await three.get(key("b")));
   t.equal(await three.get(key("c")), null);
-  t.equal(warnings.length, 2);
-  t.match(warnings[1], /the server answered 503 Busy/);
+  t.equal(warnings.length, 1);
+  t.match(warnings[0], /^the shared store http.* failed and is left out of this run: the server answered 503 Busy$/);
 
   const gone = new Store(
     { directory: join(dir, "three"), remotes: [{ location: "http://127.0.0.1:1/x", read: true, write: true }] },
     (message) => warnings.push(message),
   );
-  t.equal(await gone.get(key("d")), null);
-  t.match(warnings[2], /ECONNREFUSED|bad port/);
+  t.same(await Promise.all(["d", "e", "f"].map((name) => gone.get(key(name)))), [null, null, null]);
+  t.equal(warnings.length, 2);
+  t.match(warnings[1], /ECONNREFUSED|bad port/);
+  t.same(gone.settings.remotes, [], "another process need not find out for itself");
+});
+
+t.test("what is damaged there is missing, and is made whole when it is built again; all else is had", async (t) => {
+  const dir = t.testdir({ share: {} });
+  const server = await objectServer(t);
+  for (const [form, location] of [
+    ["folder", join(dir, "share")],
+    ["server", server.location],
+  ] as const) {
+    const remotes = [{ location, read: true, write: true }];
+    const warnings: string[] = [];
+    const open = (name: string) =>
+      new Store({ directory: join(dir, form, name), remotes }, (message) => warnings.push(message));
+    const contents = ["data", "more", "rest", "last"];
+    const one = open("one");
+    for (const content of contents) await one.put(key(content), [{ name: "f", content }], content);
+    const spoil = (content: string, damage: string) => {
+      const name = sha256(content);
+      server.objects.set(`/cache/blobs/${name}`, Buffer.from(damage));
+      if (form === "folder") writeFileSync(join(location, "blobs", name.slice(0, 2), name), damage);
+    };
+    spoil("data", "dada");
+    spoil("more", "mo");
+    if (form === "folder") writeFileSync(join(location, "entries", `${key("rest")}.json`), "{");
+    server.objects.set(`/cache/entries/${key("rest")}.json`, Buffer.from("{"));
+
+    const two = open("two");
+    const had: unknown[] = [];
+    for (const content of contents) had.push((await two.get(key(content)))?.metadata);
+    t.same(had, [undefined, undefined, undefined, "last"], form);
+    t.equal(warnings.length, 1);
+    t.match(warnings[0], /^the shared store .* is damaged, and is made whole where it can be: .*[Ii]ntegrity/);
+    for (const content of contents) await two.put(key(content), [{ name: "f", content }], content);
+    const three = open("three");
+    for (const content of contents) t.equal((await three.get(key(content)))?.metadata, content);
+    t.equal(warnings.length, 1);
+  }
+});
+
+t.test("who waits for a remote can be told to stop, and the remote is not blamed", async (t) => {
+  const dir = t.testdir({});
+  const server = createServer(() => {});
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.teardown(() => server.close());
+  const location = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const remotes = [{ location, read: true, write: true }];
+  const store = new Store({ directory: dir, remotes }, none);
+  for (const work of [
+    (signal: AbortSignal) => store.get(key("a"), signal),
+    (signal: AbortSignal) => store.put(key("b"), [{ name: "f", content: "data" }], 1, signal),
+  ]) {
+    const controller = new AbortController();
+    const asked = new Promise((resolve) => server.once("request", resolve));
+    const done = work(controller.signal);
+    await asked;
+    controller.abort();
+    await done;
+    t.equal(store.settings.remotes.length, 1);
+  }
+  server.closeAllConnections();
 });
 
 t.test("a shared folder", async (t) => {

@@ -23,9 +23,9 @@ function lenet(root: string, model: string, changes: Partial<Job> = {}): Job {
   });
 }
 
-async function compile(job: Job, emit: (event: JobEvent) => void = () => {}) {
+async function compile(job: Job, emit: (event: JobEvent) => unknown = () => {}) {
   return compileJob(job, {
-    emit,
+    emit: (event) => void emit(event),
     log: () => {},
     device: null,
     withDevice: (work) => work(),
@@ -47,3 +47,29 @@ t.test(
     t.equal(first.networkKey, second.networkKey);
   },
 );
+
+t.test("a shared store that fails is told of once, for all jobs of a process", async (t) => {
+  const root = t.testdir({});
+  const remotes = [{ location: join(root, "not mounted"), read: true, write: true }];
+  const warnings: string[] = [];
+  for (const model of ["one", "two"]) {
+    const { engineReused } = await compile(
+      lenet(root, model, { store: { directory: join(root, "store"), remotes }, force: model === "two" }),
+      (event) => event.type === "warning" && warnings.push(event.message),
+    );
+    t.equal(engineReused, false);
+  }
+  t.equal(warnings.length, 1);
+  t.match(warnings[0], /^the shared store .*not mounted failed and is left out of this run: /);
+});
+
+t.test("where the store cannot be used, the engine is built", async (t) => {
+  const root = t.testdir({ store: "a file" });
+  const warnings: string[] = [];
+  const result = await compile(lenet(root, "one"), (event) => event.type === "warning" && warnings.push(event.message));
+  t.same(
+    result.artifacts.map(({ kind }) => kind),
+    ["engine", "manifest"],
+  );
+  t.match(warnings, [/^cannot take an engine from the store: /, /^cannot keep an engine in the store: /]);
+});
