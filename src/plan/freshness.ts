@@ -34,7 +34,7 @@ export function keyOf(parts: KeyParts): string {
 export const STATE_FOLDER = ".trtorch-build";
 
 /** Inside the state folder while a run is at work. */
-export const LOCK_FILE = "lock.json";
+export const LOCK = ".lock";
 
 const RECORD = z.looseObject({
   version: z.literal(1),

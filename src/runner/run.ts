@@ -2,7 +2,7 @@ import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config } from "../config/config.js";
 import type { DeviceDiscovery } from "../plan/device.js";
-import { LOCK_FILE, removeRecord, STATE_FOLDER, writeRecord } from "../plan/freshness.js";
+import { LOCK, removeRecord, STATE_FOLDER, writeRecord } from "../plan/freshness.js";
 import type { Job, JobResult } from "../plan/job.js";
 import { JOB_RESULT } from "../plan/job-result.js";
 import type { Plan, PlannedJob } from "../plan/plan.js";
@@ -195,7 +195,7 @@ function noteSpan(spans: Map<string, JobSpan>, event: RunEvent, now: number, gpu
 
 /** True where a run is at work, or died there. */
 async function isLocked(state: string): Promise<boolean> {
-  return stat(join(state, LOCK_FILE)).then(
+  return stat(join(state, LOCK)).then(
     () => true,
     () => false,
   );

@@ -1,7 +1,7 @@
-import { mkdir, readFile, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { lock } from "proper-lockfile";
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { isErrno, writeFileAtomic } from "../util/atomic-write.js";
+import { takeLock } from "../util/lock.js";
 
 /**
  * The file of one device kind and one library version. TensorRT's documentation forbids carrying timings to another device, and
@@ -33,12 +33,7 @@ export async function mergeTimingCache(
   path: string,
   combine: (current: Buffer | null) => Promise<Uint8Array>,
 ): Promise<string | null> {
-  await mkdir(dirname(path), { recursive: true });
-  const release = await lock(path, {
-    realpath: false,
-    retries: { retries: 200, minTimeout: 20, maxTimeout: 200 },
-    stale: 10_000,
-  });
+  const lock = await takeLock(`${path}.lock`, { timeout: 60_000 });
   try {
     const current = await readTimingCache(path);
     let dropped: string | null = null;
@@ -54,6 +49,6 @@ export async function mergeTimingCache(
     await writeFileAtomic(path, merged);
     return dropped;
   } finally {
-    await release();
+    await lock.release();
   }
 }

@@ -580,7 +580,7 @@ t.test("usage: exit code 2, one clear line", async (t) => {
   t.equal(blocked.code, 1);
   t.equal(
     blocked.stderr,
-    `error: cannot use ${join(root, "trtorch.config.yaml", ".trtorch-build")}: a file is where a folder should be
+    `error: cannot lock ${join(root, "trtorch.config.yaml", ".trtorch-build/.lock")}: a file is where a folder should be
   hint: artifacts go to out_dir or --out, logs and the store to cache_dir
 `,
   );

@@ -4,8 +4,8 @@ import { access, constants, mkdir, readdir, readFile, rename, rm, writeFile } fr
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { execa } from "execa";
-import { lock } from "proper-lockfile";
 import { TrtorchError } from "../../util/errors.js";
+import { takeLock } from "../../util/lock.js";
 import { addonBuildFolders, cacheFolder, isInstalled, packageRoot } from "../../util/native-addon.js";
 import { FLAVOUR_FACTS, FLAVOURS, type Flavour } from "./flavour.js";
 import { fetchHeaders, findHeaders, hasHeaders, headersDigest, readHeaders } from "./headers.js";
@@ -38,10 +38,7 @@ export interface SetupResult {
 export async function setup({ flavours, onLine = () => {} }: SetupOptions = {}): Promise<SetupResult> {
   await mkdir(cacheFolder(), { recursive: true });
   // Two setups at once, as of parallel test files: the second waits and then finds everything there.
-  const release = await lock(cacheFolder(), {
-    stale: 30_000,
-    retries: { forever: true, minTimeout: 200, maxTimeout: 2000 },
-  });
+  const lock = await takeLock(join(cacheFolder(), ".setup"));
   try {
     const wanted = flavours ?? (await defaultFlavours());
     const library = wanted.includes("rtx") ? await installRtxLibrary(onLine) : null;
@@ -61,7 +58,7 @@ export async function setup({ flavours, onLine = () => {} }: SetupOptions = {}):
     const addon = await compileAddon(headers, onLine);
     return { flavours: wanted.filter((flavour) => headers[flavour] !== undefined), library, addon };
   } finally {
-    await release();
+    await lock.release();
   }
 }
 
