@@ -69,6 +69,13 @@ export function registerSchema(text: string | FunctionSchema): FunctionSchema {
   return same ?? schema;
 }
 
+/** Makes a schema unknown again that {@link registerSchema} has given. */
+export function forgetSchema(schema: FunctionSchema): void {
+  const left = findSchemas(schema.name).filter((other) => other !== schema);
+  if (left.length === 0) table().delete(schema.name);
+  else table().set(schema.name, left);
+}
+
 function signature(schema: FunctionSchema): string {
   const spell = (list: FunctionSchema["arguments"]): string => list.map((a) => `${printType(a.type)} ${a.name}`).join();
   return `${spell(schema.arguments)} -> ${schema.returns.map((a) => printType(a.type)).join()}`;

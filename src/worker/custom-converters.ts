@@ -2,16 +2,20 @@ import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defaultRegistry } from "../conversion/default-registry.js";
 import { type Converter, isConverter, type Registry } from "../conversion/registry.js";
-import { findSchemas, registerSchema } from "../ir/operators.js";
-import { operatorName } from "../ir/schema.js";
+import { findSchemas, forgetSchema, registerSchema } from "../ir/operators.js";
+import { type FunctionSchema, operatorName } from "../ir/schema.js";
 import { TrtorchError } from "../util/errors.js";
+
+/** The user's own operators in the files that this process has loaded last. The next job's files may give them other schemas, or none. */
+const registered: FunctionSchema[] = [];
 
 /**
  * The built-in converters and those of the user's files, which win. Files may be TypeScript; `trtorch-build` in their
  * imports is this package. An operator of the user's own becomes known by the schema of its converter, so load files
- * before models that use it.
+ * before models that use it; it is forgotten when others are loaded.
  */
 export async function loadRegistry(files: readonly string[]): Promise<Registry> {
+  for (const schema of registered.splice(0)) forgetSchema(schema);
   const registry = defaultRegistry();
   if (files.length === 0) return registry;
   const { createJiti } = await import("jiti");
@@ -36,10 +40,15 @@ export async function loadRegistry(files: readonly string[]): Promise<Registry> 
     const exports = Object.entries(module).map(([name, exported]) => [name, guarded(exported, file)]);
     registry.registerModule(Object.fromEntries(exports), relative(process.cwd(), file));
     for (const exported of Object.values(module).flat()) {
-      if (isConverter(exported) && findSchemas(exported.schema.name).length === 0) registerSchema(exported.schema);
+      if (isConverter(exported) && isOwn(exported.schema.name)) registered.push(registerSchema(exported.schema));
     }
   }
   return registry;
+}
+
+/** Whether PyTorch's table lacks an operator, of which there may be several overloads. */
+function isOwn(name: string): boolean {
+  return registered.some((schema) => schema.name === name) || findSchemas(name).length === 0;
 }
 
 /** A converter of the user's whose own mistakes are told as the user's, with their place in the file. */

@@ -2,7 +2,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { checkMethodOperatorSupport } from "../../src/index.js";
-import { findSchema } from "../../src/ir/operators.js";
+import { findSchema, findSchemas } from "../../src/ir/operators.js";
+import { printSchema } from "../../src/ir/schema.js";
 import { TrtorchError } from "../../src/util/errors.js";
 import { loadRegistry } from "../../src/worker/custom-converters.js";
 
@@ -40,4 +41,26 @@ export const scale = converter("tests_known::scale_(Tensor(a!) x, float by) -> T
   });
   await loadRegistry([join(root, "scale.ts")]);
   t.equal(findSchema("tests_known::scale_")?.arguments[0]?.alias?.isWrite, true);
+});
+
+t.test("an operator has the schemas of the files that were loaded last, all of them", async (t) => {
+  const file = (...schemas: string[]) => `import { converter } from "trtorch-build";
+export default [${schemas.map((schema) => `converter(${JSON.stringify(schema)}, (ctx, { x }) => x.tensor)`).join()}];
+`;
+  const by = "my::op(Tensor x, float by) -> Tensor";
+  const dim = ["my::op(Tensor x, int dim, float by) -> Tensor", "my::op.int(Tensor x, int by) -> Tensor"];
+  const root = t.testdir({
+    "by.ts": file(by),
+    "dim.ts": file(...dim),
+  });
+  const known = async (...files: string[]) => {
+    await loadRegistry(files.map((name) => join(root, name)));
+    return findSchemas("my::op").map(printSchema);
+  };
+  t.same(await known("by.ts"), [by]);
+  t.same(await known("dim.ts"), dim);
+  t.same(await known("by.ts"), [by]);
+  await t.rejects(known("by.ts", "dim.ts"), { code: "usage", message: "my::op has another schema already" });
+  t.same(await known(), []);
+  t.ok(findSchemas("aten::add").length > 0);
 });
