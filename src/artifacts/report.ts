@@ -5,7 +5,6 @@ import { Tensor } from "../ir/tensor.js";
 import type { Removal } from "../lowering/report.js";
 import type { DataType } from "../network/enums.js";
 import type { Network } from "../network/network.js";
-import { evaluate } from "../network/symbolic.js";
 import { engineSegments, type Partition } from "../partition/partition.js";
 import { nameOf } from "../partition/trace.js";
 import type { OutputComparison } from "../plan/job.js";
@@ -165,9 +164,7 @@ function bindingOf(tensor: Network["inputs"][number]): BindingReport {
   return {
     name: tensor.name,
     type: tensor.type,
-    dims: tensor.dims.map((dim) =>
-      typeof dim === "number" ? String(dim) : `${evaluate(dim, "min")}..${evaluate(dim, "max")}`,
-    ),
+    dims: tensor.dims.map((dim) => (typeof dim === "number" ? String(dim) : `${Math.max(dim.min, 0)}..${dim.max}`)),
   };
 }
 

@@ -106,11 +106,16 @@ export class SymFloat {
   readonly operation: FloatOperation;
   readonly args: readonly (Dim | FloatScalar)[];
   readonly key: string;
+  readonly min: number;
+  readonly max: number;
 
   constructor(operation: FloatOperation, args: readonly (Dim | FloatScalar)[]) {
     this.operation = operation;
     this.args = args;
     this.key = `${operation}(${args.map(keyOf).join(",")})`;
+    const { min, max } = floatBounds(operation, args.map(bounds));
+    this.min = min;
+    this.max = max;
   }
 
   toString(): string {
@@ -309,10 +314,8 @@ function sorted(a: Dim, b: Dim): [Dim, Dim] {
 /** An int made from a float: floor, ceil, Python's round (half to even), or `int()`. */
 export function round(kind: "floor" | "ceil" | "round" | "trunc", value: FloatScalar): Dim {
   if (typeof value === "number") return kind === "round" ? roundHalfEven(value) : Math[kind](value);
-  const low = evaluate(value, "min");
-  const high = evaluate(value, "max");
   const bound = (n: number): number => (kind === "round" ? roundHalfEven(n) : Math[kind](n));
-  return operation(kind, [value], Math.min(bound(low), bound(high)), Math.max(bound(low), bound(high)));
+  return operation(kind, [value], bound(value.min), bound(value.max));
 }
 
 /** `a` where the condition holds at run time, else `b`; `select(condition, 1, 0)` is Python's `int(condition)`. */
@@ -352,8 +355,60 @@ export function* symbolsOf(value: SymScalar): Generator<SymbolAtom> {
   for (const arg of args) yield* symbolsOf(arg);
 }
 
-export function bounds(value: Dim): { min: number; max: number } {
-  return typeof value === "number" ? { min: value, max: value } : value;
+interface Bounds {
+  readonly min: number;
+  readonly max: number;
+}
+
+const UNBOUNDED: Bounds = { min: Number.NEGATIVE_INFINITY, max: Number.POSITIVE_INFINITY };
+
+export function bounds(value: SymScalar): Bounds {
+  if (value instanceof SymInt || value instanceof SymFloat) return value;
+  if (value instanceof SymBool) return { min: 0, max: 1 };
+  return { min: Number(value), max: Number(value) };
+}
+
+/**
+ * Bounds of an operation on numbers within bounds of their own, each for itself: that two operands are made of one size,
+ * or that one is large where the other is small, is not seen. They may be wider than they have to be, never narrower.
+ */
+function floatBounds(operation: FloatOperation, args: readonly Bounds[]): Bounds {
+  const [x, y] = args as [Bounds, Bounds];
+  const ends = (compute: (a: number) => number): Bounds => enclosing([compute(x.min), compute(x.max)]);
+  const corners = (compute: (a: number, b: number) => number): Bounds =>
+    enclosing([x.min, x.max].flatMap((a) => [compute(a, y.min), compute(a, y.max)]));
+  switch (operation) {
+    case "toFloat":
+      return x;
+    case "neg":
+      return ends((a) => -a);
+    case "sqrt":
+      return ends(Math.sqrt);
+    case "log":
+      return ends(Math.log);
+    case "exp":
+      return ends(Math.exp);
+    case "add":
+      return corners((a, b) => a + b);
+    case "sub":
+      return corners((a, b) => a - b);
+    case "mul":
+      return corners(times);
+    case "min":
+      return corners(Math.min);
+    case "max":
+      return corners(Math.max);
+    case "div":
+      return y.min > 0 || y.max < 0 ? corners((a, b) => a / b) : UNBOUNDED;
+    case "pow":
+      // Of a positive base it rises or falls all the way with each of its operands.
+      return x.min > 0 ? corners((a, b) => a ** b) : UNBOUNDED;
+  }
+}
+
+/** What lies between the numbers; anything may where one of them is not a number. */
+function enclosing(numbers: readonly number[]): Bounds {
+  return numbers.some(Number.isNaN) ? UNBOUNDED : { min: Math.min(...numbers), max: Math.max(...numbers) };
 }
 
 /** true or false where the bounds decide, else undefined. */
