@@ -8,7 +8,25 @@ import type { SymScalar } from "../network/symbolic.js";
 import { makeWeights } from "../network/weights.js";
 import { TrtorchError } from "../util/errors.js";
 import type { Registry } from "./registry.js";
-import { ConstantPool, type IValue, TensorValue } from "./values.js";
+import { ConstantPool, type Container, type IValue, TensorValue } from "./values.js";
+
+/** A list, dict or object is changed where only the running model knows whether, or how often. */
+export class UndecidedWriteError extends TrtorchError {
+  override readonly name = "UndecidedWriteError";
+  /** Whether it was there before the outermost such branch or loop, so that what it holds is unknown from there on. */
+  readonly outlives: boolean;
+
+  constructor(node: Node, outlives: boolean) {
+    super(
+      "unsupported",
+      `${node.kind}: a list, dict or object from outside is changed in a branch or loop that data decides`,
+      {
+        hint: "Compute the new value in both branches and write it after them (torch.where for tensors), or collect a loop's results in a tensor that is made before it.",
+      },
+    );
+    this.outlives = outlives;
+  }
+}
 
 /** What the target's TensorRT can do, as far as converters choose by it. */
 export interface Capabilities {
@@ -27,6 +45,8 @@ export class ConversionContext {
   /** The node being converted. */
   node!: Node;
   readonly #values = new Map<Value, IValue>();
+  /** What the branches and loops being run must leave as it is, from the outermost one inwards. */
+  #kept: readonly ReadonlySet<Container>[] = [];
 
   constructor(network: Network, registry: Registry, capabilities: Capabilities) {
     this.network = network;
@@ -52,6 +72,31 @@ export class ConversionContext {
 
   hasValue(value: Value): boolean {
     return this.#values.has(value);
+  }
+
+  /**
+   * Runs a branch or a loop's body that only the running model decides about. Containers that were there before stay as
+   * they are: a change would be made at build time, whatever happens at run time.
+   */
+  keeping<R>(containers: ReadonlySet<Container>, run: () => R): R {
+    const outer = this.#kept;
+    this.#kept = [...outer, containers];
+    try {
+      return run();
+    } finally {
+      this.#kept = outer;
+    }
+  }
+
+  /**
+   * The container, to be changed.
+   *
+   * @throws UndecidedWriteError where the branch or loop being run must not
+   */
+  changed<C extends Container>(container: C): C {
+    const depth = this.#kept.findIndex((containers) => containers.has(container));
+    if (depth >= 0) throw new UndecidedWriteError(this.node, depth === 0);
+    return container;
   }
 
   /** A constant layer with the given numbers. */

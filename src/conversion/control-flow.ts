@@ -1,7 +1,8 @@
 import { TupleValue } from "../ir/constant.js";
 import type { Block, Node } from "../ir/graph.js";
 import type { ITensor } from "../network/layers.js";
-import { type Dim, isSymbolic, keyOf, SymBool, SymInt, type SymScalar, toDims } from "../network/symbolic.js";
+import { type Dim, isSymbolic, keyOf, SymBool, SymFloat, SymInt, type SymScalar, toDims } from "../network/symbolic.js";
+import { dataTypeOf } from "../network/weights.js";
 import { TrtorchError } from "../util/errors.js";
 import { describeValue } from "./arguments.js";
 import type { ConversionContext } from "./context.js";
@@ -36,8 +37,8 @@ export function convertIf(interpreter: Interpreter, node: Node): void {
   const { network } = ctx;
   const tensor = conditionTensor(interpreter, condition);
   const conditional = network.addIfConditional(tensor);
-  const thenResults = conditional.branch("then", () => toTensors(interpreter.runBlock(thenBlock)));
-  const elseResults = conditional.branch("else", () => toTensors(interpreter.runBlock(elseBlock)));
+  const thenResults = conditional.branch("then", () => toTensors(interpreter.runUndecided(thenBlock)));
+  const elseResults = conditional.branch("else", () => toTensors(interpreter.runUndecided(elseBlock)));
   ctx.node = node;
   const results = thenResults.map((thenResult, i) =>
     merge(interpreter, node, conditional, condition, thenResult, elseResults[i] as IValue),
@@ -105,6 +106,12 @@ function merge(
   if (a === b) return a;
   const { ctx } = interpreter;
   if (a instanceof TensorValue && b instanceof TensorValue) {
+    if (dataTypeOf(a.dtype) !== dataTypeOf(b.dtype)) {
+      return ctx.unsupported(
+        `its branches give tensors of ${a.dtype} and ${b.dtype}, and which one is known only at run time`,
+        "Cast one branch's tensor to the other's dtype.",
+      );
+    }
     // Myelin fails with an internal error on anything else.
     if (ctx.capabilities.backend === "tensorrt-rtx" && !sameDims(a.dims, b.dims)) {
       return ctx.unsupported(
@@ -139,6 +146,10 @@ function sameDims(a: readonly Dim[], b: readonly Dim[]): boolean {
 
 function isNumber(value: IValue): value is SymScalar {
   return typeof value === "number" || typeof value === "boolean" || isSymbolic(value);
+}
+
+function isWholeNumber(value: IValue): value is SymScalar {
+  return isNumber(value) && !(value instanceof SymFloat) && (typeof value !== "number" || Number.isInteger(value));
 }
 
 /** The most iterations that are written out one after the other. */
@@ -195,10 +206,10 @@ function runtimeLoop(
   const { ctx } = interpreter;
   const { network } = ctx;
   for (const value of initial) {
-    if (!(value instanceof TensorValue) && !isNumber(value)) {
+    if (!(value instanceof TensorValue) && !isWholeNumber(value)) {
       ctx.unsupported(
         `a loop of unknown length carries ${describeValue(value)}`,
-        "Only tensors and numbers can be carried from iteration to iteration in TensorRT. Preallocate a tensor and write into it, or fix the length.",
+        "Only tensors and whole numbers can be carried from iteration to iteration in TensorRT. Preallocate a tensor and write into it, or fix the length.",
       );
     }
   }
@@ -215,15 +226,21 @@ function runtimeLoop(
       initial[i] instanceof TensorValue ? value : scalarOf(interpreter, value),
     );
     bindBlockInputs(interpreter, body, [scalarOf(interpreter, ctx.tensorValue(counter.value)), ...asIValues]);
-    const [next, ...results] = interpreter.runBlock(body);
+    const [next, ...results] = interpreter.runUndecided(body);
+    ctx.node = node;
     results.forEach((result, i) => {
       const tensor = asTensor(interpreter, result);
       const start = starts[i] as ITensor;
+      if (tensor.type !== start.type) {
+        ctx.unsupported(
+          `a value changes its type from ${start.type} to ${tensor.type} in a loop of unknown length`,
+          "Values carried by a TensorRT loop keep their type. Start with a float where an iteration gives one, or cast its result back.",
+        );
+      }
       if (
         tensor.dims.length !== start.dims.length ||
         tensor.dims.some((dim, axis) => keyOf(dim) !== keyOf(start.dims[axis] ?? -1))
       ) {
-        ctx.node = node;
         ctx.unsupported(
           `a value changes its shape from [${start.dims.map(String)}] to [${tensor.dims.map(String)}] in a loop of unknown length`,
           "Values carried by a TensorRT loop keep their shape. Preallocate the result and write into it, or fix the length.",

@@ -1,5 +1,5 @@
-import { type Constant, TupleValue } from "../ir/constant.js";
-import { type Block, constantOf, type Graph, type Node } from "../ir/graph.js";
+import { type Constant, ObjectValue, TupleValue } from "../ir/constant.js";
+import { allNodes, type Block, constantOf, type Graph, type Node, type Value, valuesFromOutside } from "../ir/graph.js";
 import type { InputSpec } from "../ir/input-spec.js";
 import { printNode } from "../ir/printer.js";
 import type { ScalarType } from "../ir/scalar-type.js";
@@ -20,7 +20,7 @@ import { convertIf, convertLoop } from "./control-flow.js";
 import { refusalOf } from "./refusals.js";
 import type { Registry } from "./registry.js";
 import { refuseSizesOfValues } from "./value-sizes.js";
-import { type IValue, Scalar, TensorValue } from "./values.js";
+import { type Container, collectContainers, type IValue, Scalar, TensorValue } from "./values.js";
 
 export interface ConvertOptions {
   /** What the tensor inputs of the graph are, in order; those of a tuple or list one after the other. */
@@ -121,6 +121,17 @@ export class Interpreter {
   constructor(ctx: ConversionContext, place?: Node) {
     this.ctx = ctx;
     this.#place = place;
+  }
+
+  /** Runs a block whose turn only the running model knows: it may change no container from outside of it. */
+  runUndecided(block: Block): IValue[] {
+    const outside = new Set<Container>();
+    for (const value of valuesFromOutside(block)) collectContainers(this.ctx.valueOf(value), outside);
+    for (const { kind, outputs } of allNodes(block)) {
+      const constant = kind === "prim::Constant" ? constantOf(outputs[0] as Value) : undefined;
+      if (constant instanceof ObjectValue) collectContainers(this.ctx.constants.value(constant), outside);
+    }
+    return this.ctx.keeping(outside, () => this.runBlock(block));
   }
 
   /** Runs a block's nodes and gives its outputs. */

@@ -185,6 +185,19 @@ export type IValue =
   | IValue[]
   | Map<string | number | boolean, IValue>;
 
+/** What can be changed after it is made, and lives at build time only. */
+export type Container = IValue[] | Map<string | number | boolean, IValue> | ObjectInstance;
+
+/** Adds every container in the value, and in those, to `found`. */
+export function collectContainers(value: IValue, found: Set<Container>): void {
+  if (value instanceof TupleValue) for (const element of value.elements) collectContainers(element, found);
+  const isContainer = Array.isArray(value) || value instanceof Map || value instanceof ObjectInstance;
+  if (!isContainer || found.has(value)) return;
+  found.add(value);
+  const elements = value instanceof ObjectInstance ? value.attributes.values() : value.values();
+  for (const element of elements) collectContainers(element, found);
+}
+
 /** Turns constants of the graph into values; an object stays one and the same however often it is reached. */
 export class ConstantPool {
   readonly #network: Network;

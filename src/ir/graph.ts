@@ -393,6 +393,26 @@ export function* allNodes(block: Block): Generator<Node> {
   }
 }
 
+/** The values that the nodes and outputs of `block` read and that are made outside of it. */
+export function valuesFromOutside(block: Block): Set<Value> {
+  const own = new Set<Value>();
+  const outside = new Set<Value>();
+  const read = (value: Value): void => {
+    if (!own.has(value)) outside.add(value);
+  };
+  const visit = (at: Block): void => {
+    for (const input of at.inputs) own.add(input);
+    for (const node of at.nodes()) {
+      node.inputs.forEach(read);
+      node.blocks.forEach(visit);
+      for (const output of node.outputs) own.add(output);
+    }
+    at.outputs.forEach(read);
+  };
+  visit(block);
+  return outside;
+}
+
 /** The value of a `prim::Constant`; undefined for every other value. `null` is None. */
 export function constantOf(value: Value): Constant | undefined {
   if (value.node.kind !== "prim::Constant") return undefined;

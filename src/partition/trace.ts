@@ -1,11 +1,11 @@
 import type { Capabilities } from "../conversion/context.js";
-import { ConversionContext } from "../conversion/context.js";
+import { ConversionContext, UndecidedWriteError } from "../conversion/context.js";
 import { decidedBranch, isUnrolled, RaisedError } from "../conversion/control-flow.js";
 import { bindInputs, Interpreter } from "../conversion/convert.js";
 import type { Registry } from "../conversion/registry.js";
 import { holdsComplex, type IValue, ObjectInstance, Scalar, TensorValue } from "../conversion/values.js";
 import { type Constant, Device, EnumValue, TupleValue } from "../ir/constant.js";
-import { type Block, Graph, type Node, type Value } from "../ir/graph.js";
+import { type Block, Graph, type Node, type Value, valuesFromOutside } from "../ir/graph.js";
 import type { InputSpec } from "../ir/input-spec.js";
 import type { ScalarType } from "../ir/scalar-type.js";
 import { operatorName, parseSchema } from "../ir/schema.js";
@@ -199,6 +199,7 @@ class Recorder extends Interpreter {
       super.runNode(node);
     } catch (error) {
       reasonOf(error);
+      if (undecidedWrite(error) !== undefined) throw error;
       this.#bindUnconverted(node, this.#snapshot(node));
     }
   }
@@ -226,22 +227,8 @@ class Recorder extends Interpreter {
 
   /** Every value from outside that a node reads, as it is before the node runs: some nodes write. */
   #snapshot(node: Node): Map<Value, IValue> {
-    const reads = new Map<Value, IValue>();
-    const own = new Set<Value>();
-    const read = (value: Value): void => {
-      if (!own.has(value)) reads.set(value, this.ctx.valueOf(value));
-    };
-    const visit = (at: Node): void => {
-      at.inputs.forEach(read);
-      for (const block of at.blocks) {
-        for (const input of block.inputs) own.add(input);
-        for (const inner of block.nodes()) visit(inner);
-        block.outputs.forEach(read);
-      }
-      for (const output of at.outputs) own.add(output);
-    };
-    visit(node);
-    return reads;
+    const values = [...node.inputs, ...node.blocks.flatMap((block) => [...valuesFromOutside(block)])];
+    return new Map(values.map((value) => [value, this.ctx.valueOf(value)]));
   }
 
   /** Enters a node that conversion accepted, unless all it gives is known already. */
@@ -307,9 +294,11 @@ class Recorder extends Interpreter {
     const outer = [this.#nested, this.#tolerant] as const;
     [this.#nested, this.#tolerant] = [true, true];
     try {
-      return this.runBlock(block);
+      return this.runUndecided(block);
     } catch (error) {
       reasonOf(error);
+      // The blocks around it may read what was to be changed: nothing is known of their results either.
+      if (outer[1] && undecidedWrite(error) !== undefined) throw error;
       return [];
     } finally {
       [this.#nested, this.#tolerant] = outer;
@@ -454,7 +443,15 @@ const UNKNOWN = new TrtorchError("unsupported", "its input's shape is not known"
 /** Does conversion say that TensorRT cannot run something, rather than that the model or its inputs are wrong? */
 export function isRefusal(error: unknown): error is TrtorchError {
   if (!(error instanceof TrtorchError) || error instanceof RaisedError) return false;
+  // What the method does after it depends on it, whoever runs the branch or loop.
+  if (undecidedWrite(error)?.outlives === true) return false;
   return error.code === "unsupported" || error.code === "unsupported-operator";
+}
+
+/** Found under the places that the nodes around it gave the error. */
+function undecidedWrite(error: unknown): UndecidedWriteError | undefined {
+  if (error instanceof UndecidedWriteError) return error;
+  return error instanceof TrtorchError ? undecidedWrite(error.cause) : undefined;
 }
 
 /** Why conversion refused a node, in a line; rethrows what is no refusal. */

@@ -175,3 +175,78 @@ t.test("TensorRT-RTX builds a loop over the result of another", async (t) => {
   t.strictSame(await run(network, [[1, -2]]), [9, -72]);
   t.ok((await buildEngine(network, { flavour: "rtx", targets: ["sm_89"] })).engine.length > 1000);
 });
+
+/** `part` under a condition on data. */
+const undecided = (part: string, before = "", result = "%x"): string => `graph(%x : Tensor):
+  %none : NoneType = prim::Constant()
+  %zero : int = prim::Constant[value=0]()
+  %one : int = prim::Constant[value=1]()
+  %key : str = prim::Constant[value="a"]()
+  %y : Tensor = aten::neg(%x)
+  %list : Tensor[] = prim::ListConstruct(%x)
+  %numbers : int[] = prim::ListConstruct(%zero, %zero)
+  %dict : Dict(str, Tensor) = prim::DictConstruct(%key, %x)
+  %lists : (Tensor[], int[]) = prim::TupleConstruct(%list, %numbers)
+  %sum : Tensor = aten::sum(%x, %none)
+  %positive : Tensor = aten::gt(%sum, %zero)
+  %condition : bool = aten::Bool(%positive)
+  ${before}
+  %z : Tensor = prim::If(%condition)
+    block0():
+      ${part}
+      -> (${result})
+    block1():
+      -> (%y)
+  return (%z)`;
+
+t.test("lists and dicts from outside of a branch that data decides do not change in it", async (t) => {
+  const writes = [
+    "%r : Tensor[] = aten::append(%list, %y)",
+    "aten::extend(%list, %list)",
+    "aten::insert(%list, %zero, %y)",
+    "%r : Tensor = aten::pop(%list, %zero)",
+    "aten::reverse(%list)",
+    "aten::clear(%list)",
+    "aten::Delete(%list, %zero)",
+    "%r : int[] = aten::_set_item(%numbers, %zero, %one)",
+    "%r : Dict(str, Tensor) = aten::_set_item(%dict, %key, %y)",
+    "%r : Tensor = aten::pop(%dict, %key)",
+    "aten::update(%dict, %dict)",
+    "%a : Tensor[], %b : int[] = prim::TupleUnpack(%lists)\n      %r : Tensor[] = aten::append(%a, %y)",
+  ];
+  for (const write of writes) {
+    t.throws(
+      () => toNetwork(undecided(write), [x]),
+      { code: "unsupported", message: /is changed in a branch or loop that data decides/ },
+      write,
+    );
+  }
+  const own = "%own : Tensor[] = prim::ListConstruct(%x)\n      %r : Tensor[] = aten::append(%own, %y)";
+  t.equal(toNetwork(undecided(own), [x]).outputs.length, 1, "its own");
+  t.equal(toNetwork(undecided("", writes[0]), [x]).outputs.length, 1, "before it");
+});
+
+t.test("branches that give tensors of two types are refused", async (t) => {
+  t.throws(() => toNetwork(undecided("%w : Tensor = aten::isnan(%x)", "", "%w"), [x]), {
+    code: "unsupported",
+    message: /^prim::If: its branches give tensors of bool and float32/,
+  });
+});
+
+t.test("what a loop of unknown length carries keeps its type", async (t) => {
+  const ir = `graph(%x : Tensor):
+    %yes : bool = prim::Constant[value=1]()
+    %zero : int = prim::Constant[value=0]()
+    %half : float = prim::Constant[value=1.5]()
+    %first : Tensor = aten::select(%x, %zero, %zero)
+    %n : int = aten::Int(%first)
+    %y : Tensor = prim::Loop(%n, %yes, %x)
+      block0(%i : int, %a : Tensor):
+        %b : Tensor = aten::mul(%a, %half)
+        -> (%yes, %b)
+    return (%y)`;
+  t.throws(() => toNetwork(ir, [{ ...x, dtype: "int64" }]), {
+    code: "unsupported",
+    message: /^prim::Loop: a value changes its type from kINT64 to kFLOAT/,
+  });
+});

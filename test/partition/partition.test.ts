@@ -1,8 +1,9 @@
 import t from "tap";
 import { converter } from "../../src/conversion/registry.js";
+import { parseIR } from "../../src/ir/parser.js";
 import { lower } from "../../src/lowering/pipeline.js";
 import { unmatched } from "../../src/partition/forced.js";
-import { engineSegments } from "../../src/partition/partition.js";
+import { engineSegments, type Partition, partition } from "../../src/partition/partition.js";
 import type { ConvertedModel, PartitionedModel } from "../../src/worker/convert-model.js";
 import { compareChainWithGolden } from "../../src/worker/golden-chain.js";
 import { loadModel } from "../../src/worker/model.js";
@@ -37,6 +38,55 @@ t.test("a branch that data decides is one operation, and its result's shape is t
 
 t.test("a loop that data ends keeps the shapes that an iteration keeps", async (t) => {
   t.strictSame(describeSegments(await model("loop")), ["TensorRT 2", "Torch prim::Loop", "TensorRT 2"]);
+});
+
+t.test("a list that data changes goes to Torch with the branch that makes it, never without", async (t) => {
+  const ir = (before: string, within: string): string =>
+    `graph(%x : Tensor):
+    %none : NoneType = prim::Constant()
+    %yes : bool = prim::Constant[value=1]()
+    %zero : int = prim::Constant[value=0]()
+    %size : int = prim::Constant[value=3]()
+    ${before}
+    %y : Tensor = aten::neg(%x)
+    %nan : Tensor = aten::isnan(%y)
+    %some : Tensor = aten::any(%nan)
+    %condition : bool = aten::Bool(%some)
+    %count : Tensor = aten::sum(%nan, %none)
+    %n : int = aten::Int(%count)
+    %z : Tensor = prim::If(%condition)
+      block0():
+        ${within}
+        = prim::Loop(%n, %yes)
+          block0(%i : int):
+            %same : Tensor[] = aten::append(%list, %y)
+            -> (%yes)
+        %a : Tensor = aten::cat(%list, %zero)
+        %first : Tensor = aten::slice(%a, %zero, %zero, %size, %zero)
+        -> (%first)
+      block1():
+        -> (%y)
+    %result : Tensor = aten::relu(%z)
+    return (%result)`.replace(/^ *= prim/m, "        prim");
+  const list = "%list : Tensor[] = prim::ListConstruct(%x)";
+  const split = (text: string): Partition =>
+    partition(parseIR(text), {
+      inputs: [{ name: "x", dtype: "float32", dims: [3] }],
+      registry: defaultRegistry(),
+      capabilities: { backend: "tensorrt-rtx", version: [1, 0] },
+      minBlockSize: 1,
+      forced: () => undefined,
+    });
+  const { segments } = split(ir("", list));
+  t.strictSame(
+    segments.map(({ runs, operations }) => `${runs} ${operations.map(({ node }) => node.kind).join(" ")}`),
+    ["TensorRT aten::neg aten::isnan aten::any aten::sum", "Torch prim::If aten::relu"],
+    "of whose result no shape is known, for nobody knows what the list holds",
+  );
+  t.throws(() => split(ir(list, "")), {
+    code: "unsupported",
+    message: /aten::append: a list, dict or object from outside is changed in a branch or loop that data decides/,
+  });
 });
 
 t.test("complex numbers cross no border of an engine: where there are parts, they stay with Torch", async (t) => {

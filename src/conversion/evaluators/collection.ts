@@ -16,26 +16,26 @@ type Dict = Map<Key, IValue>;
  * value itself, not the copy that arguments by schema are.
  */
 export const lists = [
-  nodeEvaluator("aten::append", (_ctx, node, [list, item]) => {
-    listOf(node, list).push(item as IValue);
+  nodeEvaluator("aten::append", (ctx, node, [list, item]) => {
+    ctx.changed(listOf(node, list)).push(item as IValue);
     return [list as IValue];
   }),
-  nodeEvaluator("aten::extend", (_ctx, node, [list, other]) => {
-    listOf(node, list).push(...listOf(node, other));
+  nodeEvaluator("aten::extend", (ctx, node, [list, other]) => {
+    ctx.changed(listOf(node, list)).push(...listOf(node, other));
     return [];
   }),
-  nodeEvaluator("aten::insert", (_ctx, node, [list, index, item]) => {
-    listOf(node, list).splice(Number(index), 0, item as IValue);
+  nodeEvaluator("aten::insert", (ctx, node, [list, index, item]) => {
+    ctx.changed(listOf(node, list)).splice(Number(index), 0, item as IValue);
     return [];
   }),
   nodeEvaluator("aten::list", (_ctx, node, [list]) => [typeof list === "string" ? [...list] : [...listOf(node, list)]]),
   nodeEvaluator("aten::Size", (_ctx, node, [list]) => [listOf(node, list)]),
-  nodeEvaluator("aten::reverse", (_ctx, node, [list]) => {
-    listOf(node, list).reverse();
+  nodeEvaluator("aten::reverse", (ctx, node, [list]) => {
+    ctx.changed(listOf(node, list)).reverse();
     return [];
   }),
-  nodeEvaluator("aten::remove", (_ctx, node, [list, item]) => {
-    const elements = listOf(node, list);
+  nodeEvaluator("aten::remove", (ctx, node, [list, item]) => {
+    const elements = ctx.changed(listOf(node, list));
     elements.splice(indexOf(node, elements, item as IValue), 1);
     return [];
   }),
@@ -46,7 +46,7 @@ export const lists = [
 export const sharedWithTensors: Converter[] = [
   evaluator("aten::add.t(t[] a, t[] b) -> t[]", (_ctx, { a, b }) => [...a, ...b]),
   evaluator("aten::add_.t(t[](a!) self, t[] b) -> t[]", (ctx, { b }) => {
-    const list = listOf(ctx.node, ctx.valueOf(ctx.node.input(0)));
+    const list = ctx.changed(listOf(ctx.node, ctx.valueOf(ctx.node.input(0))));
     list.push(...b);
     return list;
   }),
@@ -75,7 +75,7 @@ export const sharedWithTensors: Converter[] = [
       negated(same(a as IValue[], b as IValue[])),
     ),
     evaluator(`aten::sort.${type as "int"}(t[](a!) self, bool reverse=False) -> ()`, (ctx, { reverse }) => {
-      const list = listOf(ctx.node, ctx.valueOf(ctx.node.input(0))).sort(order(ctx.node));
+      const list = ctx.changed(listOf(ctx.node, ctx.valueOf(ctx.node.input(0)))).sort(order(ctx.node));
       if (reverse) list.reverse();
       return null;
     }),
@@ -123,17 +123,18 @@ export const dicts = [
   nodeEvaluator("aten::get", (_ctx, node, [dict, key, otherwise]) => [
     dictOf(node, dict).get(keyOf(key)) ?? otherwise ?? null,
   ]),
-  nodeEvaluator("aten::setdefault", (_ctx, node, [dict, key, value]) => {
+  nodeEvaluator("aten::setdefault", (ctx, node, [dict, key, value]) => {
     const entries = dictOf(node, dict);
-    if (!entries.has(keyOf(key))) entries.set(keyOf(key), value as IValue);
+    if (!entries.has(keyOf(key))) ctx.changed(entries).set(keyOf(key), value as IValue);
     return [entries.get(keyOf(key)) as IValue];
   }),
-  nodeEvaluator("aten::update", (_ctx, node, [dict, other]) => {
-    for (const [key, value] of dictOf(node, other)) dictOf(node, dict).set(key, value);
+  nodeEvaluator("aten::update", (ctx, node, [dict, other]) => {
+    const entries = ctx.changed(dictOf(node, dict));
+    for (const [key, value] of dictOf(node, other)) entries.set(key, value);
     return [];
   }),
-  nodeEvaluator("aten::popitem", (_ctx, node, [dict]) => {
-    const entries = dictOf(node, dict);
+  nodeEvaluator("aten::popitem", (ctx, node, [dict]) => {
+    const entries = ctx.changed(dictOf(node, dict));
     const last = [...entries].at(-1) ?? fail(node, "the dict is empty");
     entries.delete(last[0]);
     return [new TupleValue<IValue>(last)];
@@ -154,31 +155,34 @@ export const collections = [
     const characters = [...String(text)];
     return [characters[position(node, characters.length, index)] as string];
   }),
-  nodeEvaluator("aten::_set_item", (_ctx, node, [container, index, value]) => {
-    if (container instanceof Map) container.set(keyOf(index), value as IValue);
+  nodeEvaluator("aten::_set_item", (ctx, node, [container, index, value]) => {
+    if (container instanceof Map) ctx.changed(container).set(keyOf(index), value as IValue);
     else {
-      const elements = listOf(node, container);
+      const elements = ctx.changed(listOf(node, container));
       elements[position(node, elements.length, index)] = value as IValue;
     }
     return [container as IValue];
   }),
-  nodeEvaluator("aten::Delete", (_ctx, node, [container, index]) => {
-    if (container instanceof Map) container.delete(keyOf(index));
-    else listOf(node, container).splice(position(node, listOf(node, container).length, index), 1);
+  nodeEvaluator("aten::Delete", (ctx, node, [container, index]) => {
+    if (container instanceof Map) ctx.changed(container).delete(keyOf(index));
+    else {
+      const elements = ctx.changed(listOf(node, container));
+      elements.splice(position(node, elements.length, index), 1);
+    }
     return [];
   }),
-  nodeEvaluator("aten::pop", (_ctx, node, [container, index, otherwise]) => {
+  nodeEvaluator("aten::pop", (ctx, node, [container, index, otherwise]) => {
     if (container instanceof Map) {
       const value = container.get(keyOf(index)) ?? otherwise;
-      container.delete(keyOf(index));
+      ctx.changed(container).delete(keyOf(index));
       return [value === undefined ? fail(node, `the dict has no key ${describeValue(index as IValue)}`) : value];
     }
-    const elements = listOf(node, container);
+    const elements = ctx.changed(listOf(node, container));
     return elements.splice(position(node, elements.length, index ?? -1), 1);
   }),
-  nodeEvaluator("aten::clear", (_ctx, node, [container]) => {
-    if (container instanceof Map) container.clear();
-    else listOf(node, container).length = 0;
+  nodeEvaluator("aten::clear", (ctx, node, [container]) => {
+    if (container instanceof Map) ctx.changed(container).clear();
+    else ctx.changed(listOf(node, container)).length = 0;
     return [];
   }),
   nodeEvaluator("aten::len", (_ctx, node, [container]) => {

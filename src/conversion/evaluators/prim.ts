@@ -49,12 +49,12 @@ export const objects = [
     }
     return [value];
   }),
-  nodeEvaluator("prim::SetAttr", (_ctx, node, [object, value]) => {
+  nodeEvaluator("prim::SetAttr", (ctx, node, [object, value]) => {
     const name = String(node.attributes.get("name"));
     if (!(object instanceof ObjectInstance)) {
       throw new TrtorchError("conversion", `prim::SetAttr: ${describeValue(object as IValue)} has no attributes`);
     }
-    object.attributes.set(name, value as IValue);
+    ctx.changed(object).attributes.set(name, value as IValue);
     return [];
   }),
   nodeEvaluator("prim::EnumName", (_ctx, node, [value]) => [enumOf(node, value).memberName]),
