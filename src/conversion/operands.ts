@@ -116,6 +116,23 @@ function roundToFloat8(ctx: ConversionContext, value: TensorValue): TensorValue 
   return ctx.tensorValue(reshape(ctx, rounded, dims), "float8_e4m3fn");
 }
 
+/**
+ * What `compute` gives, in `dtype`. It is told to compute halves in float32, as PyTorch's kernels do: what lies between, such
+ * as squares, would overflow or vanish in a half where the result does not.
+ */
+export function inFloat32(
+  ctx: ConversionContext,
+  dtype: ScalarType,
+  compute: (dtype: ScalarType) => TensorValue,
+): TensorValue {
+  return castTo(ctx, compute(widened(dtype)), dtype);
+}
+
+/** The float type that PyTorch's kernels compute with for tensors of `dtype`. */
+export function widened(dtype: ScalarType): ScalarType {
+  return dtype === "float16" || dtype === "bfloat16" ? "float32" : dtype;
+}
+
 function castTensor(ctx: ConversionContext, tensor: ITensor, from: ScalarType, to: ScalarType): ITensor {
   const cast = ctx.network.addCast(tensor, dataTypeOf(to));
   return narrows(from, to) ? wrap(ctx, cast, to) : cast;

@@ -9,6 +9,7 @@ import {
   constantLike,
   elementWise,
   floatResult,
+  inFloat32,
   type Operand,
   resultType,
   scalarTensorOf,
@@ -318,34 +319,30 @@ export const compositions = [
   converter(
     "aten::addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
     (ctx, { self, tensor1, tensor2, value }) => {
-      const dtype = resultType(self, tensor1, tensor2);
-      const product = elementWise(ctx, tensor1, tensor2, "kPROD", dtype);
-      return elementWise(ctx, self, scaled(ctx, value, product, dtype), "kSUM", dtype);
+      return inFloat32(ctx, resultType(self, tensor1, tensor2), (dtype) => {
+        const product = elementWise(ctx, tensor1, tensor2, "kPROD", dtype);
+        return elementWise(ctx, self, scaled(ctx, value, product, dtype), "kSUM", dtype);
+      });
     },
   ),
   converter(
     "aten::addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
     (ctx, { self, tensor1, tensor2, value }) => {
-      const dtype = floatResult(resultType(self, tensor1, tensor2));
-      const quotient = elementWise(ctx, tensor1, tensor2, "kDIV", dtype);
-      return elementWise(ctx, self, scaled(ctx, value, quotient, dtype), "kSUM", dtype);
+      return inFloat32(ctx, floatResult(resultType(self, tensor1, tensor2)), (dtype) => {
+        const quotient = elementWise(ctx, tensor1, tensor2, "kDIV", dtype);
+        return elementWise(ctx, self, scaled(ctx, value, quotient, dtype), "kSUM", dtype);
+      });
     },
   ),
   ...(["Scalar", "Tensor"] as const).map((type) =>
     converter(`aten::lerp.${type}(Tensor self, Tensor end, ${type} weight) -> Tensor`, (ctx, { self, end, weight }) => {
-      const dtype = resultType(self, end);
-      const way = elementWise(ctx, end, self, "kSUB", dtype);
-      return elementWise(ctx, self, elementWise(ctx, way, weight as Operand, "kPROD", dtype), "kSUM", dtype);
+      return inFloat32(ctx, resultType(self, end), (dtype) => {
+        const way = elementWise(ctx, end, self, "kSUB", dtype);
+        return elementWise(ctx, self, elementWise(ctx, way, weight as Operand, "kPROD", dtype), "kSUM", dtype);
+      });
     }),
   ),
-  ...ofTensors(["hypot"], (ctx, a, b) => {
-    const dtype = resultType(a, b);
-    const [x, y] = [a, b].map((operand) => elementWise(ctx, operand, operand, "kPROD", dtype)) as [
-      TensorValue,
-      TensorValue,
-    ];
-    return ctx.tensorValue(ctx.network.addUnary(elementWise(ctx, x, y, "kSUM", dtype).tensor, "kSQRT"), dtype);
-  }),
+  ...ofTensors(["hypot"], hypot),
   ...ofTensors(["logaddexp"], (ctx, a, b) => logAddExp(ctx, a, b, 1)),
   ...ofTensors(["logaddexp2"], (ctx, a, b) => logAddExp(ctx, a, b, Math.LN2)),
   ...overloads(["copysign"], copySign),
@@ -359,9 +356,37 @@ export const compositions = [
   }),
 ];
 
+/** The larger size times sqrt(1 + ratio²): the squares of large numbers overflow, those of small ones vanish. */
+function hypot(ctx: ConversionContext, a: Operand, b: Operand): TensorValue {
+  const { network } = ctx;
+  return inFloat32(ctx, resultType(a, b), (dtype) => {
+    const [x, y] = broadcastOperands(ctx, [a, b], dtype).map((tensor) => network.addUnary(tensor, "kABS")) as [
+      ITensor,
+      ITensor,
+    ];
+    const larger = network.addElementWise(x, y, "kMAX");
+    const quotient = network.addElementWise(network.addElementWise(x, y, "kMIN"), larger, "kDIV");
+    // Of 0 and 0, and of two infinities, which are as long as either.
+    const isUndefined = network.addUnary(quotient, "kISNAN");
+    const ratio = network.addSelect(isUndefined, constantLike(ctx, quotient, 0), quotient);
+    const squares = network.addElementWise(
+      network.addElementWise(ratio, ratio, "kPROD"),
+      constantLike(ctx, ratio, 1),
+      "kSUM",
+    );
+    const length = network.addElementWise(larger, network.addUnary(squares, "kSQRT"), "kPROD");
+    // Whether a maximum tells that an operand is not a number depends on the library; a sum of sizes does.
+    const sum = network.addElementWise(x, y, "kSUM");
+    return ctx.tensorValue(network.addSelect(network.addUnary(sum, "kISNAN"), sum, length), dtype);
+  });
+}
+
 /** log(base^a + base^b), by the larger one: nothing overflows. `log` is the base's logarithm. */
 function logAddExp(ctx: ConversionContext, a: Operand, b: Operand, log: number): TensorValue {
-  const dtype = floatResult(resultType(a, b));
+  return inFloat32(ctx, floatResult(resultType(a, b)), (dtype) => logAddExpIn(ctx, a, b, log, dtype));
+}
+
+function logAddExpIn(ctx: ConversionContext, a: Operand, b: Operand, log: number, dtype: ScalarType): TensorValue {
   const { network } = ctx;
   const larger = elementWise(ctx, a, b, "kMAX", dtype);
   const difference = elementWise(ctx, a, b, "kSUB", dtype).tensor;

@@ -2,7 +2,7 @@ import type { ITensor, Weights } from "../../network/layers.js";
 import { floordiv, volume } from "../../network/symbolic.js";
 import { makeWeights, numbersOf } from "../../network/weights.js";
 import type { ConversionContext } from "../context.js";
-import { elementWise, normalizeAxis, reshape } from "../operands.js";
+import { castTo, constantLike, elementWise, inFloat32, normalizeAxis, reshape } from "../operands.js";
 import { converter } from "../registry.js";
 import { Scalar, type TensorValue } from "../values.js";
 
@@ -208,36 +208,34 @@ export const nativeGroupNorm = converter(
     withoutStatistics(ctx, groupNormOver(ctx, input, group, weight, bias, eps)),
 );
 
-/** `x / sqrt(mean(x^2) + eps) * weight`. */
+/** `x / sqrt(mean(x^2) + eps) * weight`, by default with the epsilon of the type that is computed with. */
 export const rmsNorm = converter(
   "aten::rms_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor",
   (ctx, { input, normalized_shape, weight, eps }) => {
     const { network } = ctx;
-    const x = input.tensor;
-    const axes = normalized_shape.map((_, i) => x.dims.length - normalized_shape.length + i);
-    const squares = network.addReduce(network.addElementWise(x, x, "kPROD"), "kAVG", axes, true);
-    const epsilon = ctx.constant(
-      x.type,
-      squares.dims.map(() => 1),
-      [eps ?? EPSILON[input.dtype] ?? 2 ** -23],
-    );
-    const root = network.addUnary(network.addElementWise(squares, epsilon, "kSUM"), "kSQRT");
-    const y = network.addElementWise(x, root, "kDIV");
-    return weight === null ? y : elementWise(ctx, ctx.tensorValue(y), weight, "kPROD");
+    return inFloat32(ctx, input.dtype, (dtype) => {
+      const x = castTo(ctx, input, dtype).tensor;
+      const axes = normalized_shape.map((_, i) => x.dims.length - normalized_shape.length + i);
+      const squares = network.addReduce(network.addElementWise(x, x, "kPROD"), "kAVG", axes, true);
+      const epsilon = constantLike(ctx, squares, eps ?? (dtype === "float64" ? 2 ** -52 : 2 ** -23));
+      const root = network.addUnary(network.addElementWise(squares, epsilon, "kSUM"), "kSQRT");
+      const y = ctx.tensorValue(network.addElementWise(x, root, "kDIV"), dtype);
+      return weight === null ? y : elementWise(ctx, y, weight, "kPROD");
+    });
   },
 );
-
-/** `torch.finfo(dtype).eps`. */
-const EPSILON: Partial<Record<string, number>> = { float16: 2 ** -10, bfloat16: 2 ** -7, float32: 2 ** -23 };
 
 /** `v * g / |v|`, the norm over every axis but `dim`. */
 function weightNorm(ctx: ConversionContext, v: TensorValue, g: TensorValue, dim: number): TensorValue {
   const { network } = ctx;
   const axis = dim === -1 ? -1 : normalizeAxis(ctx, dim, v.dims.length);
   const axes = v.dims.map((_, at) => at).filter((at) => at !== axis);
-  const squares = network.addReduce(network.addElementWise(v.tensor, v.tensor, "kPROD"), "kSUM", axes, true);
-  const norm = ctx.tensorValue(network.addUnary(squares, "kSQRT"));
-  return elementWise(ctx, v, elementWise(ctx, g, norm, "kDIV"), "kPROD");
+  return inFloat32(ctx, v.dtype, (dtype) => {
+    const wide = castTo(ctx, v, dtype);
+    const squares = network.addReduce(network.addElementWise(wide.tensor, wide.tensor, "kPROD"), "kSUM", axes, true);
+    const norm = ctx.tensorValue(network.addUnary(squares, "kSQRT"), dtype);
+    return elementWise(ctx, wide, elementWise(ctx, g, norm, "kDIV", dtype), "kPROD", dtype);
+  });
 }
 
 export const weightNorms = [

@@ -11,6 +11,7 @@ import {
   normalizeAxes,
   normalizeAxis,
   scalarOfRank,
+  widened,
 } from "../operands.js";
 import { converter } from "../registry.js";
 import * as scalars from "../scalars.js";
@@ -194,9 +195,11 @@ export const counts = [
 
 // --- Spread ----------------------------------------------------------------------------------------------------------
 
+/** In the type that is computed with, which may be wider than `dtype`, that of the results. */
 interface Spread {
   readonly variance: TensorValue;
   readonly mean: TensorValue;
+  readonly dtype: ScalarType;
 }
 
 /** The mean of squared distances from the mean, divided by the number of elements less `correction`. */
@@ -208,7 +211,8 @@ function spread(
   keepdim: boolean,
 ): Spread {
   const { network } = ctx;
-  const x = self.tensor;
+  const wide = castTo(ctx, self, widened(self.dtype));
+  const x = wide.tensor;
   const axes = x.dims.length === 0 ? [] : normalizeAxes(ctx, dims, x.dims.length);
   const average = reduce(ctx, x, "kAVG", axes, true);
   const distance = network.addElementWise(x, average, "kSUB");
@@ -217,27 +221,36 @@ function spread(
   const count = new Scalar("int", volume(axes.map((axis) => x.dims[axis] as Dim)));
   // With fewer elements than the correction there is no variance: PyTorch divides by 0.
   const divisor = scalars.max(scalars.sub(count, scalars.float(correction)), scalars.float(0));
-  const variance = network.addElementWise(total, scalarOfRank(ctx, divisor, self.dtype, total.dims.length), "kDIV");
+  const variance = network.addElementWise(total, scalarOfRank(ctx, divisor, wide.dtype, total.dims.length), "kDIV");
   return {
-    variance: ctx.tensorValue(variance, self.dtype),
-    mean: keepdim || x.dims.length === 0 ? ctx.tensorValue(average, self.dtype) : mean(ctx, self, axes, false, null),
+    variance: ctx.tensorValue(variance, wide.dtype),
+    mean: keepdim || x.dims.length === 0 ? ctx.tensorValue(average, wide.dtype) : mean(ctx, wide, axes, false, null),
+    dtype: self.dtype,
   };
 }
 
-function rootOf(ctx: ConversionContext, value: TensorValue): TensorValue {
-  return ctx.tensorValue(ctx.network.addUnary(value.tensor, "kSQRT"), value.dtype);
+function varianceOf(ctx: ConversionContext, { variance, dtype }: Spread): TensorValue {
+  return castTo(ctx, variance, dtype);
+}
+
+function deviationOf(ctx: ConversionContext, { variance, dtype }: Spread): TensorValue {
+  return castTo(ctx, ctx.tensorValue(ctx.network.addUnary(variance.tensor, "kSQRT"), variance.dtype), dtype);
+}
+
+function meanOf(ctx: ConversionContext, spread: Spread): TensorValue {
+  return castTo(ctx, spread.mean, spread.dtype);
 }
 
 type Finish<R> = (ctx: ConversionContext, spread: Spread) => R;
 
 /** The overloads that say how much is corrected for, of `var` and of `std`. */
 const ONE: readonly (readonly [string, Finish<TensorValue>])[] = [
-  ["var", (_ctx, { variance }) => variance],
-  ["std", (ctx, { variance }) => rootOf(ctx, variance)],
+  ["var", varianceOf],
+  ["std", deviationOf],
 ];
 const TWO: readonly (readonly [string, Finish<[TensorValue, TensorValue]>])[] = [
-  ["var_mean", (_ctx, { variance, mean }) => [variance, mean]],
-  ["std_mean", (ctx, { variance, mean }) => [rootOf(ctx, variance), mean]],
+  ["var_mean", (ctx, spread) => [varianceOf(ctx, spread), meanOf(ctx, spread)]],
+  ["std_mean", (ctx, spread) => [deviationOf(ctx, spread), meanOf(ctx, spread)]],
 ];
 
 function correctionOf(ctx: ConversionContext, correction: Scalar | null): number {
@@ -290,7 +303,8 @@ export function vectorNorm(
 ): TensorValue {
   const type = floatResult(dtype ?? self.dtype);
   const { network } = ctx;
-  const x = castTo(ctx, self, type).tensor;
+  const wide = widened(type);
+  const x = castTo(ctx, castTo(ctx, self, type), wide).tensor;
   const total = (tensor: ITensor, operation: ReduceOperation = "kSUM"): ITensor =>
     reduce(ctx, tensor, operation, dims, keepdim);
   const power = (tensor: ITensor, exponent: number): ITensor =>
@@ -313,7 +327,7 @@ export function vectorNorm(
         return power(total(power(network.addUnary(x, "kABS"), p)), 1 / p);
     }
   };
-  return ctx.tensorValue(result(), type);
+  return castTo(ctx, ctx.tensorValue(result(), wide), type);
 }
 
 /** Norms of matrices that are sums and maxima; singular values are out of TensorRT's reach. */
