@@ -1,11 +1,13 @@
 import { type Dim, floordiv, mul } from "../../network/symbolic.js";
+import { numbersOf } from "../../network/weights.js";
 import { iota } from "../axes.js";
 import type { ConversionContext } from "../context.js";
-import { elementWise, expandTo, reshape } from "../operands.js";
+import { constantLike, elementWise, expandRank, expandTo, reshape } from "../operands.js";
 import { converter } from "../registry.js";
 import { Scalar, type TensorValue } from "../values.js";
 import { matmul } from "./matmul.js";
 import { layerNormOver } from "./normalization.js";
+import { hiddenRows } from "./softmax.js";
 
 interface AttentionArguments {
   readonly query: TensorValue;
@@ -45,7 +47,34 @@ function attention(ctx: ConversionContext, args: AttentionArguments): TensorValu
         : elementWise(ctx, scores, args.attn_mask, "kSUM");
   }
   const weights = ctx.network.addSoftMax(scores.tensor, scores.dims.length - 1);
-  return matmul(ctx, ctx.tensorValue(weights), value);
+  const y = matmul(ctx, ctx.tensorValue(weights), value);
+  return args.attn_mask === null || leavesEachRow(args.attn_mask) ? y : withoutHiddenRows(ctx, y, args.attn_mask);
+}
+
+/** Is the mask a constant with something to see in each row? */
+function leavesEachRow({ weights, dims }: TensorValue): boolean {
+  if (weights === null) return false;
+  const numbers = numbersOf(weights);
+  const hides = weights.type === "kBOOL" ? 0 : Number.NEGATIVE_INFINITY;
+  const length = dims.at(-1) as number;
+  let last = -1;
+  for (let i = 0; i < numbers.length; i++) {
+    if (numbers[i] !== hides) last = Math.floor(i / length);
+    else if (i % length === length - 1 && last < Math.floor(i / length)) return false;
+  }
+  return true;
+}
+
+/**
+ * 0 in the rows that the mask hides as a whole, of which softmax makes NaNs. They are told by the mask, and changed in the
+ * result: the layers between, which are one kernel, stay together.
+ */
+function withoutHiddenRows(ctx: ConversionContext, y: TensorValue, mask: TensorValue): TensorValue {
+  const { network } = ctx;
+  const scores = mask.dtype === "bool" ? masked(ctx, ctx.tensorValue(constantLike(ctx, y.tensor, 0)), mask) : mask;
+  const rank = y.dims.length;
+  const hidden = hiddenRows(ctx, expandRank(ctx, scores.tensor, rank), rank - 1);
+  return ctx.tensorValue(network.addSelect(hidden, constantLike(ctx, y.tensor, 0), y.tensor), y.dtype);
 }
 
 /** Grouped-query attention: each head of keys and values serves several heads of queries that follow each other. */
@@ -85,12 +114,9 @@ function causalMask(ctx: ConversionContext, rows: Dim, columns: Dim): TensorValu
   return ctx.tensorValue(network.addUnary(network.addElementWise(column, row, "kGREATER"), "kNOT"));
 }
 
-const MASKED_ROWS = "A row whose mask allows nothing gives NaN, as PyTorch's math kernel does.";
-
 export const scaledDotProductAttention = converter(
   "aten::scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0.0, bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor",
   (ctx, args) => attention(ctx, args),
-  { limits: MASKED_ROWS },
 );
 
 /** The kernels that PyTorch chose while exporting for one device or another; only their first result is attention's. */
@@ -197,7 +223,10 @@ function multiHeadAttention(
   return { output: project(ctx, ctx.tensorValue(joined, mixed.dtype), args.proj_weight, args.proj_bias), weights };
 }
 
-/** Masks of the fused modules say what to leave out: type 0 `[length, length]`, 1 `[batch, length]`, 2 `[batch, heads, length, length]`. */
+/**
+ * Masks of the fused modules say what to leave out, and a row without anything left gives NaN there: type 0 `[length, length]`, 1 `[batch, length]`, 2
+ * `[batch, heads, length, length]`.
+ */
 function withMask(ctx: ConversionContext, scores: TensorValue, mask: TensorValue, type: number | null): TensorValue {
   const dims = type === 1 && mask.dims.length === 2 ? [mask.dims[0] as Dim, 1, 1, mask.dims[1] as Dim] : mask.dims;
   const shaped = ctx.tensorValue(reshape(ctx, mask.tensor, dims), mask.dtype);

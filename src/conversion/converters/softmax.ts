@@ -32,6 +32,12 @@ function logSoftmax(ctx: ConversionContext, self: TensorValue, dim: number, dtyp
   return ctx.tensorValue(reshape(ctx, result, self.dims), type);
 }
 
+/** Where everything along `axis`, which is kept with size 1, is minus infinity. */
+export function hiddenRows(ctx: ConversionContext, scores: ITensor, axis: number): ITensor {
+  const largest = ctx.network.addReduce(scores, "kMAX", [axis], true);
+  return ctx.network.addElementWise(largest, constantLike(ctx, largest, Number.NEGATIVE_INFINITY), "kEQUAL");
+}
+
 const halfToFloat = (value: boolean): ScalarType | null => (value ? "float32" : null);
 
 export const softmaxes = [
@@ -50,9 +56,14 @@ export const softmaxes = [
     "aten::_safe_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor",
     (ctx, { self, dim, dtype }) => {
       const result = softmax(ctx, self, dim, dtype);
-      const empty = ctx.network.addUnary(result.tensor, "kISNAN");
+      const [x] = prepare(ctx, self, dtype);
+      const hidden = hiddenRows(ctx, x, normalizeAxis(ctx, dim, self.dims.length));
       return ctx.tensorValue(
-        ctx.network.addSelect(empty, constantLike(ctx, result.tensor, 0), result.tensor),
+        reshape(
+          ctx,
+          ctx.network.addSelect(hidden, constantLike(ctx, x, 0), reshape(ctx, result.tensor, x.dims)),
+          self.dims,
+        ),
         result.dtype,
       );
     },
