@@ -26,8 +26,11 @@ import {
   type Atom,
   bounds,
   type Dim,
+  fromAtom,
   isStatic,
   keyOf,
+  lostInFloat32,
+  type OperationAtom,
   SymFloat,
   SymInt,
   type SymScalar,
@@ -741,6 +744,7 @@ export class Network {
         return this.addSlice(this.addShape(tensor), [atom.source.axis], [1], [1]);
       }
       const [x, y, z] = atom.args as [SymScalar, SymScalar, SymScalar];
+      if (x instanceof SymFloat) refuseLostDigits(atom);
       switch (atom.operation) {
         case "floordiv":
           return this.addElementWise(this.#vector(x), this.#vector(y), "kFLOOR_DIV");
@@ -816,6 +820,16 @@ function isWithin(scope: Scope | undefined, conditional: number): boolean {
 function controlOf(layer: Layer): number | undefined {
   const attributes = layer.attributes as { conditional?: number; loop?: number };
   return attributes.conditional ?? attributes.loop;
+}
+
+/** Floats of sizes are float32 in the network, and doubles in the model. */
+function refuseLostDigits(atom: OperationAtom): void {
+  const value = fromAtom(atom);
+  const example = lostInFloat32(value);
+  if (example === undefined) return;
+  throw new TrtorchError("unsupported", `${value} is another number in float32 than in Python, for ${example}`, {
+    hint: "Compute the size with integers (n * 29 // 100 for int(n * 0.29)), or narrow the range of the sizes that it is made of.",
+  });
 }
 
 function upperBound(dim: Dim): number {

@@ -158,7 +158,7 @@ export function symbol(
   return fromAtom({ kind: "symbol", key: name, ...bounds, source });
 }
 
-function fromAtom(atom: Atom): SymInt {
+export function fromAtom(atom: Atom): SymInt {
   return new SymInt([{ atoms: [atom], coefficient: 1 }]);
 }
 
@@ -314,8 +314,74 @@ function sorted(a: Dim, b: Dim): [Dim, Dim] {
 /** An int made from a float: floor, ceil, Python's round (half to even), or `int()`. */
 export function round(kind: "floor" | "ceil" | "round" | "trunc", value: FloatScalar): Dim {
   if (typeof value === "number") return kind === "round" ? roundHalfEven(value) : Math[kind](value);
+  const [only] = value.args;
+  if (value.operation === "toFloat" && only instanceof SymInt) return only;
   const bound = (n: number): number => (kind === "round" ? roundHalfEven(n) : Math[kind](n));
-  return operation(kind, [value], bound(value.min), bound(value.max));
+  return quotientInstead(kind, value) ?? operation(kind, [value], bound(value.min), bound(value.max));
+}
+
+/** The most values of sizes that are gone through at build time. */
+const MOST_VALUES = 2 ** 20;
+
+/**
+ * `n * p // q`, where that is what `floor(n * factor)` is for every value of the size n, as Python's doubles round the
+ * product: run in float32, 100 * 0.29 would be 29 and not 28. Integers also let equal sizes be recognised.
+ */
+function quotientInstead(kind: IntOperation, { operation, args }: SymFloat): Dim | undefined {
+  const [a, b] = args.map((arg) => (arg instanceof SymFloat && arg.operation === "toFloat" ? arg.args[0] : arg));
+  const scales = operation === "mul" || (operation === "div" && typeof b === "number");
+  const [size, factor] = typeof a === "number" ? [b, a] : [a, b];
+  if (kind === "round" || !scales || !(size instanceof SymInt) || typeof factor !== "number") return undefined;
+  const { min: first, max: last } = size;
+  if (first < 0 || !(last - first < MOST_VALUES) || !(factor >= 0)) return undefined;
+  // ceil(x) is -floor(-x).
+  const sign = kind === "ceil" ? -1 : 1;
+  // floor(n * p / q) is k where k/n <= p/q < (k+1)/n: p/q is the highest of the lower limits, if below all upper ones.
+  let low = { p: 0, q: 1 };
+  let high = { p: 1, q: 0 };
+  for (let n = Math.max(first, 1); n <= last; n++) {
+    const k = Math.floor(sign * (operation === "mul" ? n * factor : n / factor));
+    if (!(Math.abs(k) < 2 ** 31)) return undefined;
+    if (high.q === 0 || k * low.q > low.p * n) low = { p: k, q: n };
+    if ((k + 1) * high.q < high.p * n) high = { p: k + 1, q: n };
+  }
+  return low.p * high.q < high.p * low.q ? mul(sign, floordiv(mul(size, low.p), low.q)) : undefined;
+}
+
+/**
+ * Values of the symbols for which the number comes out otherwise where floats are computed in float32, as the network does,
+ * than in Python's doubles; undefined where there are none, or too many to go through.
+ */
+export function lostInFloat32(value: SymInt): string | undefined {
+  const symbols = [...symbolsIn(value)];
+  const count = symbols.reduce((product, { min, max }) => product * (max - min + 1), 1);
+  if (!(count <= MOST_VALUES / 16)) return undefined;
+  const at = new Map(symbols.map((symbol) => [symbol.key, symbol.min]));
+  const assigned = ({ key }: SymbolAtom): number => at.get(key) as number;
+  for (let i = 0; i < count; i++) {
+    if (evaluate(value, assigned) !== evaluate(value, assigned, Math.fround)) {
+      return symbols.map(({ key }) => `${key} = ${at.get(key)}`).join(", ");
+    }
+    for (const { key, min, max } of symbols) {
+      const next = (at.get(key) as number) + 1;
+      at.set(key, next > max ? min : next);
+      if (next <= max) break;
+    }
+  }
+  return undefined;
+}
+
+/** The symbols that an expression is made of. */
+function symbolsIn(value: SymScalar, found: Set<SymbolAtom> = new Set()): Set<SymbolAtom> {
+  if (!isSymbolic(value)) return found;
+  if (!(value instanceof SymInt)) for (const arg of value.args) symbolsIn(arg, found);
+  else {
+    for (const atom of value.terms.flatMap(({ atoms }) => atoms)) {
+      if (atom.kind === "symbol") found.add(atom);
+      else for (const arg of atom.args) symbolsIn(arg, found);
+    }
+  }
+  return found;
 }
 
 /** `a` where the condition holds at run time, else `b`; `select(condition, 1, 0)` is Python's `int(condition)`. */
@@ -438,19 +504,33 @@ export function sameDim(a: Dim, b: Dim): boolean {
 
 export type Assignment = "min" | "opt" | "max" | ((symbol: SymbolAtom) => number);
 
-/** The value of an expression when every symbol takes its minimum, its optimum, its maximum, or what a function says. */
-export function evaluate(value: SymScalar, at: Assignment): number {
+/**
+ * The value of an expression when every symbol takes its minimum, its optimum, its maximum, or what a function says.
+ * `rounded` rounds every float, to that of another type.
+ */
+export function evaluate(value: SymScalar, at: Assignment, rounded: (float: number) => number = (x) => x): number {
   if (typeof value === "number") return value;
   if (typeof value === "boolean") return value ? 1 : 0;
   if (value instanceof SymInt) {
     return value.terms.reduce(
       (sum, { atoms, coefficient }) =>
-        sum + atoms.reduce((product, atom) => times(product, evaluateAtom(atom, at)), coefficient),
+        sum + atoms.reduce((product, atom) => times(product, evaluateAtom(atom, at, rounded)), coefficient),
       0,
     );
   }
-  const [x = 0, y = 0] = value.args.map((arg) => evaluate(arg, at));
-  switch (value.operation) {
+  const isFloat = value.args.some(
+    (arg) => arg instanceof SymFloat || (typeof arg === "number" && !Number.isInteger(arg)),
+  );
+  const [x = 0, y = 0] = value.args.map((arg) => {
+    const number = evaluate(arg, at, rounded);
+    return value instanceof SymFloat || isFloat ? rounded(number) : number;
+  });
+  const result = compute(value.operation, x, y);
+  return value instanceof SymFloat ? rounded(result) : result;
+}
+
+function compute(operation: FloatOperation | BoolOperation, x: number, y: number): number {
+  switch (operation) {
     case "toFloat":
       return x;
     case "add":
@@ -492,9 +572,9 @@ export function evaluate(value: SymScalar, at: Assignment): number {
   }
 }
 
-function evaluateAtom(atom: Atom, at: Assignment): number {
+function evaluateAtom(atom: Atom, at: Assignment, rounded: (float: number) => number): number {
   if (atom.kind === "symbol") return typeof at === "function" ? at(atom) : atom[at];
-  const [x = 0, y = 0, z = 0] = atom.args.map((arg) => evaluate(arg, at));
+  const [x = 0, y = 0, z = 0] = atom.args.map((arg) => evaluate(arg, at, rounded));
   switch (atom.operation) {
     case "floordiv":
       return Math.floor(x / y);

@@ -1,5 +1,16 @@
 import t from "tap";
-import { bounds, type Dim, evaluate, type FloatScalar, round, SymFloat, symbol } from "../../src/network/symbolic.js";
+import {
+  bounds,
+  ceildiv,
+  type Dim,
+  evaluate,
+  type FloatScalar,
+  lostInFloat32,
+  round,
+  SymFloat,
+  type SymInt,
+  symbol,
+} from "../../src/network/symbolic.js";
 
 const width = symbol("w", { min: 2, opt: 8, max: 64 }, { tensor: { id: 0 }, axis: 1 });
 const height = symbol("h", { min: 2, opt: 8, max: 64 }, { tensor: { id: 0 }, axis: 0 });
@@ -44,5 +55,37 @@ t.test("no value lies outside of its bounds", (t) => {
       }
     }
   }
+  t.end();
+});
+
+t.test("a product of a size and a float is made of integers where they give what doubles do", (t) => {
+  const size = (min: number, max: number): SymInt =>
+    symbol("n", { min, opt: min, max }, { tensor: { id: 0 }, axis: 0 });
+  const exact: readonly (readonly [SymFloat, SymInt])[] = [
+    [float("mul", size(0, 128), 0.29), size(0, 128)],
+    [float("mul", 0.57, size(1, 200)), size(1, 200)],
+    [float("mul", size(1, 5000), 1.7), size(1, 5000)],
+    [float("div", float("toFloat", size(1, 1000)), 0.3), size(1, 1000)],
+    [float("mul", size(1, 8), 0), size(1, 8)],
+  ];
+  for (const [value, { min, max }] of exact) {
+    for (const kind of ["floor", "trunc", "ceil"] as const) {
+      const result = round(kind, value);
+      t.notMatch(String(result), /floor\(|trunc|ceil/, `${kind} of ${value}`);
+      for (let n = min; n <= max; n++) {
+        const at = evaluate(result, () => n);
+        const expected = Math[kind](evaluate(value, () => n));
+        if (at !== expected) t.fail(`${kind} of ${value} is ${at} for ${n}, not ${expected}`);
+      }
+    }
+  }
+  t.equal(String(round("floor", float("mul", size(1, 64), 0.5))), "floordiv(n, 2)");
+  t.equal(String(round("ceil", float("div", size(1, 64), 32))), String(ceildiv(size(1, 64), 32)));
+  t.equal(String(round("floor", float("toFloat", size(1, 64)))), "n");
+  // 100 * 0.29 is a little less than 29, and 300 * 0.29 is 87: no integers do that.
+  const odd = round("floor", float("mul", size(64, 512), 0.29)) as SymInt;
+  t.equal(String(odd), "floor(mul(n, 0.29))");
+  t.equal(lostInFloat32(odd), "n = 100");
+  t.equal(lostInFloat32(round("floor", float("div", float("mul", 8, width), height)) as SymInt), undefined);
   t.end();
 });

@@ -1,6 +1,6 @@
 import { isFloatingPoint } from "../../ir/scalar-type.js";
 import type { ITensor } from "../../network/layers.js";
-import { type Dim, type FloatScalar, mul, round, SymFloat, SymInt } from "../../network/symbolic.js";
+import { bounds, type Dim, type FloatScalar, mul, round, SymFloat, SymInt } from "../../network/symbolic.js";
 import { makeWeights } from "../../network/weights.js";
 import type { ConversionContext } from "../context.js";
 import { reshape } from "../operands.js";
@@ -42,6 +42,7 @@ function resize(ctx: ConversionContext, mode: Mode, args: ResizeArguments): ITen
   ) {
     factors = undefined;
   }
+  factors = factors?.map((factor, axis) => layerFactor(ctx, x.dims[axis] as Dim, factor));
   // Resizing 1-d signals as images of height 1 keeps to what every mode of the layer supports.
   if (spatial === 1) {
     x = reshape(ctx, x, [...x.dims.slice(0, 2), 1, ...x.dims.slice(2)]);
@@ -57,6 +58,31 @@ function resize(ctx: ConversionContext, mode: Mode, args: ResizeArguments): ITen
     scales: factors,
   });
   return spatial === 1 ? reshape(ctx, y, [...y.dims.slice(0, 2), ...y.dims.slice(3)]) : y;
+}
+
+/**
+ * The float32 by which the layer, which multiplies in float32, finds the size that PyTorch's doubles give: 100 * 0.29 is
+ * 28.999... there. The factor itself or a neighbour of it, for every value of the size.
+ */
+function layerFactor(ctx: ConversionContext, size: Dim, factor: number): number {
+  const { min, max } = bounds(size);
+  const nearest = Math.fround(factor);
+  if (max - min > 2 ** 20) return nearest;
+  const isSafe = (candidate: number): boolean => {
+    for (let n = min; n <= max; n++) {
+      if (Math.floor(Math.fround(n * candidate)) !== Math.floor(n * factor)) return false;
+    }
+    return true;
+  };
+  const step = nearest * 2 ** -24;
+  const candidates = [0, -1, 1, -2, 2].map((steps) => Math.fround(nearest + steps * 1.5 * step));
+  return (
+    candidates.find(isSafe) ??
+    ctx.unsupported(
+      `${size} * ${factor} is another size in float32 than in Python`,
+      "Give interpolate() the size instead, made of integers (h * 29 // 100), or narrow the range of the input's size.",
+    )
+  );
 }
 
 function scaledSize(ctx: ConversionContext, size: Dim, scale: FloatScalar): Dim {
