@@ -72,7 +72,7 @@ t.test("a list that data changes goes to Torch with the branch that makes it, ne
   const split = (text: string): Partition =>
     partition(parseIR(text), {
       inputs: [{ name: "x", dtype: "float32", dims: [3] }],
-      registry: defaultRegistry(),
+      registry: registryWithGaps(),
       capabilities: { backend: "tensorrt-rtx", version: [1, 0] },
       minBlockSize: 1,
       forced: () => undefined,
