@@ -295,7 +295,8 @@ export function elementWise(
   return ctx.tensorValue(OVERFLOWS.has(operation) ? wrap(ctx, result, dtype) : result, dtype);
 }
 
-const OVERFLOWS: ReadonlySet<ElementWiseOperation> = new Set(["kSUM", "kSUB", "kPROD"]);
+/** Quotients too: the least number has no opposite, by which -1 divides. */
+const OVERFLOWS: ReadonlySet<ElementWiseOperation> = new Set(["kSUM", "kSUB", "kPROD", "kDIV", "kFLOOR_DIV"]);
 
 /** Network tensors of one type and rank for layers with several inputs; numbers become constants of that rank. */
 export function broadcastOperands(

@@ -14,7 +14,7 @@ import {
   resultType,
   scalarTensorOf,
 } from "../operands.js";
-import { type Converter, converter } from "../registry.js";
+import { type Converter, type ConverterNotes, converter } from "../registry.js";
 import * as scalars from "../scalars.js";
 import { Scalar, type TensorValue } from "../values.js";
 import { truncate } from "./unary.js";
@@ -22,22 +22,28 @@ import { truncate } from "./unary.js";
 type Binary = (ctx: ConversionContext, a: Operand, b: Operand) => TensorValue;
 
 /** The `.Tensor` and `.Scalar` overloads of an operator with two operands, under each of its names. */
-function overloads(names: readonly string[], compute: Binary): Converter[] {
+function overloads(names: readonly string[], compute: Binary, notes?: ConverterNotes): Converter[] {
   return names.flatMap((name) => [
-    converter(`aten::${name as "mul"}.Tensor(Tensor self, Tensor other) -> Tensor`, (ctx, { self, other }) =>
-      compute(ctx, self, other),
+    converter(
+      `aten::${name as "mul"}.Tensor(Tensor self, Tensor other) -> Tensor`,
+      (ctx, { self, other }) => compute(ctx, self, other),
+      notes,
     ),
-    converter(`aten::${name as "mul"}.Scalar(Tensor self, Scalar other) -> Tensor`, (ctx, { self, other }) =>
-      compute(ctx, self, other),
+    converter(
+      `aten::${name as "mul"}.Scalar(Tensor self, Scalar other) -> Tensor`,
+      (ctx, { self, other }) => compute(ctx, self, other),
+      notes,
     ),
   ]);
 }
 
 /** An operator that has tensors only. */
-function ofTensors(names: readonly string[], compute: Binary): Converter[] {
+function ofTensors(names: readonly string[], compute: Binary, notes?: ConverterNotes): Converter[] {
   return names.map((name) =>
-    converter(`aten::${name as "mul"}(Tensor self, Tensor other) -> Tensor`, (ctx, { self, other }) =>
-      compute(ctx, self, other),
+    converter(
+      `aten::${name as "mul"}(Tensor self, Tensor other) -> Tensor`,
+      (ctx, { self, other }) => compute(ctx, self, other),
+      notes,
     ),
   );
 }
@@ -92,6 +98,7 @@ export const trueDivide: Binary = (ctx, a, b) => {
 /** Rounded towards minus infinity. */
 export const floorDivide: Binary = (ctx, a, b) => {
   const dtype = resultType(a, b);
+  if (isFloatingPoint(dtype)) return floatDivision(ctx, a, b, dtype, FLOOR);
   const [x, y] = [asScalar(a), asScalar(b)];
   if (x !== undefined && y !== undefined) return scalarTensorOf(ctx, scalars.floordiv(x, y), dtype);
   return elementWise(ctx, a, b, "kFLOOR_DIV", dtype);
@@ -113,40 +120,157 @@ function divide(ctx: ConversionContext, a: Operand, b: Operand, mode: string | n
   return ctx.unsupported(`rounding_mode "${mode}"`, 'PyTorch knows None, "floor" and "trunc".');
 }
 
+/** What is left of a division: `a - b * quotient`. */
+function rest(ctx: ConversionContext, a: Operand, b: Operand, ofFloats: Division, quotient: Binary): TensorValue {
+  const dtype = resultType(a, b);
+  if (isFloatingPoint(dtype)) return floatDivision(ctx, a, b, dtype, ofFloats);
+  return elementWise(ctx, a, elementWise(ctx, quotient(ctx, a, b), b, "kPROD", dtype), "kSUB", dtype);
+}
+
+/** What an operator takes of a division of floats, all of them C's fmod and what follows from it. */
+interface Division {
+  readonly ofNumbers: (a: number, b: number) => number;
+  /** For a divisor that is a power of two, by which quotient and product are exact. */
+  readonly byPowerOfTwo: (ctx: ConversionContext, a: ITensor, b: ITensor) => ITensor;
+  readonly ofTensors: (ctx: ConversionContext, a: ITensor, b: ITensor) => ITensor;
+}
+
+const FLOAT_LIMITS = {
+  limits:
+    "Floats exact for quotients below 2^24, by some 25 layers, or 1 to 8 where the divisor is a known power of two; that, dividing infinity, gives infinity.",
+};
+
+/** Half types in float32, as PyTorch computes them. */
+function floatDivision(
+  ctx: ConversionContext,
+  a: Operand,
+  b: Operand,
+  dtype: ScalarType,
+  { ofNumbers, byPowerOfTwo, ofTensors }: Division,
+): TensorValue {
+  const [x, y] = [a, b].map((operand) => {
+    const scalar = asScalar(operand);
+    return scalar === undefined ? undefined : scalars.knownNumber(scalars.castScalar(scalar, dtype).value);
+  });
+  if (x !== undefined && y !== undefined) return scalarTensorOf(ctx, scalars.float(ofNumbers(x, y)), dtype);
+  const compute = y !== undefined && Number.isInteger(Math.log2(Math.abs(y))) ? byPowerOfTwo : ofTensors;
+  const wide = broadcastOperands(ctx, [castTo(ctx, a, dtype), castTo(ctx, b, dtype)], "float32") as [ITensor, ITensor];
+  return castTo(ctx, ctx.tensorValue(compute(ctx, ...wide), "float32"), dtype);
+}
+
+/**
+ * |a| mod |b|. The quotient rounds, so that its floor may be one too many, and its product with b has more digits than a
+ * float: both are cut in halves whose products are exact, and subtracted from a one by one, so that nothing rounds.
+ */
+function floatRest(ctx: ConversionContext, a: ITensor, b: ITensor): ITensor {
+  const { network } = ctx;
+  const product = (x: ITensor, y: ITensor): ITensor => network.addElementWise(x, y, "kPROD");
+  const [dividend, divisor] = [network.addUnary(a, "kABS"), network.addUnary(b, "kABS")];
+  const [t, u] = halves(ctx, network.addElementWise(dividend, divisor, "kFLOOR_DIV"));
+  const [v, w] = halves(ctx, divisor);
+  const left = [product(v, t), product(v, u), product(w, t), product(w, u)].reduce(
+    (rest, part) => network.addElementWise(rest, part, "kSUB"),
+    dividend,
+  );
+  const below = network.addElementWise(left, constantLike(ctx, left, 0), "kLESS");
+  const raised = network.addSelect(below, network.addElementWise(left, divisor, "kSUM"), left);
+  const inside = network.addElementWise(raised, divisor, "kLESS");
+  const lowered = network.addSelect(inside, raised, network.addElementWise(raised, divisor, "kSUB"));
+  // What is smaller than the divisor, also than an infinite one, is all that is left.
+  return network.addSelect(network.addElementWise(dividend, divisor, "kLESS"), dividend, lowered);
+}
+
+/** x as a sum of two floats of 12 digits each: those of x / 4096 that remain beside x are the upper ones. */
+function halves(ctx: ConversionContext, x: ITensor): [ITensor, ITensor] {
+  const { network } = ctx;
+  const small = network.addElementWise(x, constantLike(ctx, x, 2 ** -12), "kPROD");
+  const rounded = network.addElementWise(network.addElementWise(x, small, "kSUM"), x, "kSUB");
+  const upper = network.addElementWise(rounded, constantLike(ctx, x, 2 ** 12), "kPROD");
+  return [upper, network.addElementWise(x, upper, "kSUB")];
+}
+
+function fmod(ctx: ConversionContext, a: ITensor, b: ITensor): ITensor {
+  return ctx.network.addElementWise(floatRest(ctx, a, b), ctx.network.addUnary(a, "kSIGN"), "kPROD");
+}
+
+/** Where the rest of the division is on the other side of 0 than the divisor. */
+function differ(ctx: ConversionContext, rest: ITensor, b: ITensor): ITensor {
+  const { network } = ctx;
+  const signs = network.addElementWise(network.addUnary(rest, "kSIGN"), network.addUnary(b, "kSIGN"), "kPROD");
+  return network.addElementWise(signs, constantLike(ctx, signs, 0), "kLESS");
+}
+
+const onOtherSide = (rest: number, b: number): boolean => rest !== 0 && rest < 0 !== b < 0;
+
+function lessProduct(ctx: ConversionContext, a: ITensor, b: ITensor, quotient: ITensor): ITensor {
+  return ctx.network.addElementWise(a, ctx.network.addElementWise(b, quotient, "kPROD"), "kSUB");
+}
+
+const FMOD: Division = {
+  ofNumbers: (a, b) => a % b,
+  byPowerOfTwo: (ctx, a, b) => lessProduct(ctx, a, b, truncate(ctx, ctx.network.addElementWise(a, b, "kDIV"))),
+  ofTensors: fmod,
+};
+
+const REMAINDER: Division = {
+  ofNumbers: (a, b) => (onOtherSide(a % b, b) ? (a % b) + b : a % b),
+  byPowerOfTwo: (ctx, a, b) => lessProduct(ctx, a, b, ctx.network.addElementWise(a, b, "kFLOOR_DIV")),
+  ofTensors: (ctx, a, b) => {
+    const rest = fmod(ctx, a, b);
+    return ctx.network.addSelect(differ(ctx, rest, b), ctx.network.addElementWise(rest, b, "kSUM"), rest);
+  },
+};
+
+const FLOOR: Division = {
+  ofNumbers: (a, b) => (b === 0 ? a / b : Math.round((a - (a % b)) / b) - Number(onOtherSide(a % b, b))),
+  byPowerOfTwo: (ctx, a, b) => ctx.network.addElementWise(a, b, "kFLOOR_DIV"),
+  ofTensors: (ctx, a, b) => {
+    const { network } = ctx;
+    const rest = fmod(ctx, a, b);
+    const multiple = network.addElementWise(a, rest, "kSUB");
+    const whole = network.addUnary(network.addElementWise(multiple, b, "kDIV"), "kROUND");
+    const lower = network.addElementWise(whole, constantLike(ctx, whole, 1), "kSUB");
+    const floor = network.addSelect(differ(ctx, rest, b), lower, whole);
+    // Nothing is left of a division by 0, whose quotient is infinite.
+    const byZero = network.addElementWise(b, constantLike(ctx, b, 0), "kEQUAL");
+    return network.addSelect(byZero, network.addElementWise(a, b, "kDIV"), floor);
+  },
+};
+
 export const quotients = [
   ...overloads(["div", "divide", "true_divide"], trueDivide),
   ...["div", "divide"].flatMap((name) => [
     converter(
       `aten::${name as "div"}.Tensor_mode(Tensor self, Tensor other, *, str? rounding_mode) -> Tensor`,
       (ctx, { self, other, rounding_mode }) => divide(ctx, self, other, rounding_mode),
+      FLOAT_LIMITS,
     ),
     converter(
       `aten::${name as "div"}.Scalar_mode(Tensor self, Scalar other, *, str? rounding_mode) -> Tensor`,
       (ctx, { self, other, rounding_mode }) => divide(ctx, self, other, rounding_mode),
+      FLOAT_LIMITS,
     ),
   ]),
-  ...ofTensors(["floor_divide"], floorDivide),
-  converter("aten::floor_divide.Scalar(Tensor self, Scalar other) -> Tensor", (ctx, { self, other }) =>
-    floorDivide(ctx, self, other),
+  ...ofTensors(["floor_divide"], floorDivide, FLOAT_LIMITS),
+  converter(
+    "aten::floor_divide.Scalar(Tensor self, Scalar other) -> Tensor",
+    (ctx, { self, other }) => floorDivide(ctx, self, other),
+    FLOAT_LIMITS,
   ),
 ];
 
-/** What is left of a division: `a - b * quotient`. */
-function rest(ctx: ConversionContext, a: Operand, b: Operand, quotient: Binary): TensorValue {
-  const dtype = resultType(a, b);
-  return elementWise(ctx, a, elementWise(ctx, quotient(ctx, a, b), b, "kPROD", dtype), "kSUB", dtype);
-}
-
 /** The remainder has the sign of the divisor, as Python's `%`. */
-const remainder: Binary = (ctx, a, b) => rest(ctx, a, b, floorDivide);
+const remainder: Binary = (ctx, a, b) => rest(ctx, a, b, REMAINDER, floorDivide);
 
 export const remainders = [
-  ...overloads(["remainder"], remainder),
-  converter("aten::remainder.Scalar_Tensor(Scalar self, Tensor other) -> Tensor", (ctx, { self, other }) =>
-    remainder(ctx, self, other),
+  ...overloads(["remainder"], remainder, FLOAT_LIMITS),
+  converter(
+    "aten::remainder.Scalar_Tensor(Scalar self, Tensor other) -> Tensor",
+    (ctx, { self, other }) => remainder(ctx, self, other),
+    FLOAT_LIMITS,
   ),
   // The sign of the dividend, as C's `%`.
-  ...overloads(["fmod"], (ctx, a, b) => rest(ctx, a, b, truncDivide)),
+  ...overloads(["fmod"], (ctx, a, b) => rest(ctx, a, b, FMOD, truncDivide), FLOAT_LIMITS),
 ];
 
 // --- Powers ----------------------------------------------------------------------------------------------------------
@@ -425,7 +549,11 @@ export function atan2(ctx: ConversionContext, a: Operand, b: Operand): TensorVal
   const zero = constantLike(ctx, x, 0);
   const constant = (value: number): ITensor => constantLike(ctx, x, value);
   const below = network.addElementWise(y, zero, "kLESS");
-  const angle = network.addUnary(network.addElementWise(y, x, "kDIV"), "kATAN");
+  // Of two infinities as of two ones.
+  const infinite = network.addElementWise(network.addUnary(y, "kISINF"), network.addUnary(x, "kISINF"), "kAND");
+  const signs = network.addElementWise(network.addUnary(y, "kSIGN"), network.addUnary(x, "kSIGN"), "kPROD");
+  const ratio = network.addSelect(infinite, signs, network.addElementWise(y, x, "kDIV"));
+  const angle = network.addUnary(ratio, "kATAN");
   const turn = network.addSelect(below, constant(-Math.PI), constant(Math.PI));
   const left = network.addElementWise(x, zero, "kLESS");
   const turned = network.addSelect(left, network.addElementWise(angle, turn, "kSUM"), angle);

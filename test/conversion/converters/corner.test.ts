@@ -1,0 +1,3 @@
+import { testCases } from "../harness.js";
+
+testCases("corner");
