@@ -1,5 +1,7 @@
 import { isFloatingPoint, isIntegral, type ScalarType } from "../../ir/scalar-type.js";
 import type { ITensor } from "../../network/layers.js";
+import { dataTypeOf } from "../../network/weights.js";
+import { like } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import {
   asScalar,
@@ -88,16 +90,29 @@ function bitwise(operation: BitOperation): Binary {
     if (x !== undefined && y !== undefined) {
       return scalarTensorOf(ctx, scalars.bitwise(operation, ON_BITS[operation])(x, y), dtype);
     }
-    const mask = scalars.knownNumber((y ?? x)?.value ?? true);
-    if (operation === "kAND" && (x ?? y) !== undefined && mask !== undefined && Number.isInteger(Math.log2(mask + 1))) {
-      // The lowest bits are what is left of a division by a power of two, of negative numbers too.
-      const value = x === undefined ? a : b;
-      const modulus = new Scalar("int", mask + 1);
-      const quotient = elementWise(ctx, value, modulus, "kFLOOR_DIV", dtype);
-      return elementWise(ctx, value, elementWise(ctx, quotient, modulus, "kPROD", dtype), "kSUB", dtype);
+    if (operation === "kAND" && (x ?? y) !== undefined) {
+      const mask = scalars.knownNumber(scalars.castScalar((x ?? y) as Scalar, dtype).value);
+      const masked =
+        mask === undefined ? undefined : lowestBits(ctx, castTo(ctx, x === undefined ? a : b, dtype), mask);
+      if (masked !== undefined) return masked;
     }
     return bitByBit(ctx, a, b, operation, dtype);
   };
+}
+
+/** The lowest bits are what is left of a division by a power of two, of negative numbers too. Undefined for other masks. */
+function lowestBits(ctx: ConversionContext, value: TensorValue, mask: number): TensorValue | undefined {
+  const { dtype } = value;
+  if (mask === -1 || (dtype === "uint8" && mask === 255)) return value;
+  const modulus = mask + 1;
+  if (!Number.isInteger(Math.log2(modulus)) || modulus > 2 ** 62) return undefined;
+  // In a type that has the modulus, which may be one more than the tensor's own holds.
+  const type = dtype === "int64" || modulus > 2 ** 30 ? "int64" : "int32";
+  const wide = castTo(ctx, value, type);
+  const number = new Scalar("int", modulus);
+  const quotient = elementWise(ctx, wide, number, "kFLOOR_DIV", type);
+  const rest = elementWise(ctx, wide, elementWise(ctx, quotient, number, "kPROD", type), "kSUB", type);
+  return like(ctx, value, ctx.network.addCast(rest.tensor, dataTypeOf(dtype)));
 }
 
 /**
@@ -140,23 +155,57 @@ function bitByBit(
 
 const WORD = 32;
 
-/** x * 2^n, and x / 2^n rounded down, which is what a shift of two's complement does. */
-function shift(operation: "left" | "right"): Binary {
-  return (ctx, a, b) => {
-    const dtype = resultType(a, b);
-    const factor = power(ctx, castTo(ctx, new Scalar("int", 2), dtype), castTo(ctx, b, dtype));
-    return operation === "left"
-      ? elementWise(ctx, a, factor, "kPROD", dtype)
-      : floorDivide(ctx, castTo(ctx, a, dtype), factor);
-  };
+const SIZES: Partial<Record<ScalarType, number>> = { uint8: 8, int8: 8, int16: 16, int32: 32, int64: 64 };
+
+/** A shift by `distance`, or by `most` where that is as far as bits go or the distance negative. */
+function distanceOf(
+  ctx: ConversionContext,
+  distance: Operand,
+  most: number,
+): { within: TensorValue; far: TensorValue } {
+  const n = castTo(ctx, distance, "int64");
+  const limit = new Scalar("int", most);
+  const beyond = elementWise(ctx, n, new Scalar("int", most - 1), "kGREATER");
+  const far = elementWise(ctx, beyond, elementWise(ctx, n, new Scalar("int", 0), "kLESS"), "kOR");
+  return { within: where(ctx, far, limit, n), far };
+}
+
+const powerOfTwo = (ctx: ConversionContext, exponent: Operand, dtype: ScalarType): TensorValue =>
+  power(ctx, castTo(ctx, new Scalar("int", 2), dtype), castTo(ctx, exponent, dtype));
+
+/** x * 2^n, which loses the upper bits as products of integers do, and all of them in the end. */
+const shiftLeft: Binary = (ctx, a, b) => {
+  const dtype = resultType(a, b);
+  const { within, far } = distanceOf(ctx, b, bitsOf(ctx, dtype));
+  const shifted = elementWise(ctx, a, powerOfTwo(ctx, within, dtype), "kPROD", dtype);
+  const known = asScalar(far)?.value;
+  if (known === false) return shifted;
+  return choose(ctx, far, new Scalar("int", 0), shifted, dtype);
+};
+
+/** x / 2^n rounded down, which is what a shift of two's complement does: in two steps, as 2^63 is no int64. */
+const shiftRight: Binary = (ctx, a, b) => {
+  const dtype = resultType(a, b);
+  // Signed numbers keep their sign in the end.
+  const { within } = distanceOf(ctx, b, bitsOf(ctx, dtype) - (dtype === "uint8" ? 0 : 1));
+  const value = castTo(ctx, a, "int64");
+  if (dtype !== "int64") return castTo(ctx, floorDivide(ctx, value, powerOfTwo(ctx, within, "int64")), dtype);
+  const first = elementWise(ctx, within, new Scalar("int", WORD), "kMIN");
+  const second = elementWise(ctx, within, first, "kSUB");
+  const upper = floorDivide(ctx, value, powerOfTwo(ctx, first, "int64"));
+  return asScalar(second)?.value === 0 ? upper : floorDivide(ctx, upper, powerOfTwo(ctx, second, "int64"));
+};
+
+function bitsOf(ctx: ConversionContext, dtype: ScalarType): number {
+  return SIZES[dtype] ?? ctx.unsupported(`shifts of ${dtype}`, "Shift integers, or multiply by a power of two.");
 }
 
 const BITS: readonly (readonly [string, string, Binary])[] = [
   ["bitwise_and", "__and__", bitwise("kAND")],
   ["bitwise_or", "__or__", bitwise("kOR")],
   ["bitwise_xor", "__xor__", bitwise("kXOR")],
-  ["bitwise_left_shift", "__lshift__", shift("left")],
-  ["bitwise_right_shift", "__rshift__", shift("right")],
+  ["bitwise_left_shift", "__lshift__", shiftLeft],
+  ["bitwise_right_shift", "__rshift__", shiftRight],
 ];
 
 export const bits = BITS.flatMap(([name, method, compute]) => [
