@@ -61,6 +61,11 @@ export function floatResult(dtype: ScalarType): ScalarType {
   return isFloatingPoint(dtype) ? dtype : "float32";
 }
 
+/** The type that sums and products of many compute with, unless they are given one: integers and bools as int64. */
+export function sumResult(dtype: ScalarType): ScalarType {
+  return isFloatingPoint(dtype) ? dtype : "int64";
+}
+
 // --- Values ----------------------------------------------------------------------------------------------------------
 
 /** The operand as a number where it is one: a Python number, or a 0-d tensor made of numbers known or of sizes. */

@@ -1,4 +1,4 @@
-import { isFloatingPoint, type ScalarType } from "../../ir/scalar-type.js";
+import { isFloatingPoint, isIntegral, type ScalarType } from "../../ir/scalar-type.js";
 import { numelOf, Tensor } from "../../ir/tensor.js";
 import type { Type } from "../../ir/type.js";
 import type { ITensor } from "../../network/layers.js";
@@ -16,6 +16,7 @@ import {
 } from "../../network/symbolic.js";
 import { dataTypeOf, numbersOf } from "../../network/weights.js";
 import { describeValue } from "../arguments.js";
+import { iota } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import {
   asScalar,
@@ -43,11 +44,6 @@ export function filled(ctx: ConversionContext, dims: readonly Dim[], fill: Scala
     return ctx.constantTensor(Tensor.of(dtype, dims, new Float64Array(numelOf(dims)).fill(value)));
   }
   return ctx.tensorValue(expandTo(ctx, scalarOfRank(ctx, fill, dtype, dims.length), dims), dtype);
-}
-
-/** 0, 1, 2, ... up to `length`. */
-export function iota(ctx: ConversionContext, length: Dim, dtype: ScalarType): ITensor {
-  return sequence(ctx, scalars.int(0), scalars.int(1), length, dtype).tensor;
 }
 
 /** `start + i * step` for each i below `length`. */
@@ -139,15 +135,20 @@ export const fills = [
 
 // --- Sequences -------------------------------------------------------------------------------------------------------
 
+/** Integer dtypes cut fractions off start, end and step: int64 before the length follows from them, the others after. */
 function arange(ctx: ConversionContext, start: Scalar, end: Scalar, step: Scalar, options: Options): TensorValue {
   const isFloat = scalars.isFloat(start, end, step);
   const dtype = options.dtype ?? (isFloat ? "float32" : "int64");
-  if (!isFloat) {
-    const room = sub(scalars.toInt(end), scalars.toInt(start));
-    return sequence(ctx, start, step, max(ceildiv(room, scalars.toInt(step)), 0), dtype);
+  const [first, last, distance] = [start, end, step].map((number) =>
+    isIntegral(dtype) ? scalars.int(scalars.toInt(number)) : number,
+  ) as [Scalar, Scalar, Scalar];
+  if (distance.value === 0) return ctx.unsupported(`steps of ${String(step.value)} as ${dtype} go nowhere`);
+  if (!isFloat || dtype === "int64") {
+    const room = sub(scalars.toInt(last), scalars.toInt(first));
+    return sequence(ctx, first, distance, max(ceildiv(room, scalars.toInt(distance)), 0), dtype);
   }
   const count = scalars.truediv(scalars.sub(end, start), step).value;
-  return sequence(ctx, start, step, max(round("ceil", scalars.toFloat(new Scalar("float", count))), 0), dtype);
+  return sequence(ctx, first, distance, max(round("ceil", scalars.toFloat(new Scalar("float", count))), 0), dtype);
 }
 
 /** Ends included. The second half counts from the end, as PyTorch does, so that the last number is exact. */
@@ -224,8 +225,8 @@ function lowerTriangle(ctx: ConversionContext, rows: Dim, columns: Dim, diagonal
     );
     return ctx.constant("kBOOL", [rows, columns], inside);
   }
-  const row = reshape(ctx, sequence(ctx, scalars.int(diagonal), scalars.int(1), rows, "int64").tensor, [rows, 1]);
-  const column = reshape(ctx, iota(ctx, columns, "int64"), [1, columns]);
+  const row = reshape(ctx, iota(ctx, rows, diagonal), [rows, 1]);
+  const column = reshape(ctx, iota(ctx, columns), [1, columns]);
   return ctx.network.addUnary(ctx.network.addElementWise(column, row, "kGREATER"), "kNOT");
 }
 
@@ -381,7 +382,7 @@ export const oneHot = converter(
     }
     const classes = num_classes < 0 && weights !== null ? Math.max(...numbersOf(weights), -1) + 1 : num_classes;
     const column = reshape(ctx, castTo(ctx, self, "int64").tensor, [...self.dims, 1]);
-    const places = expandRank(ctx, iota(ctx, classes, "int64"), column.dims.length);
+    const places = expandRank(ctx, iota(ctx, classes), column.dims.length);
     return castTo(ctx, ctx.tensorValue(ctx.network.addElementWise(column, places, "kEQUAL"), "bool"), "int64");
   },
 );
@@ -397,11 +398,12 @@ function countBelow(
   const x = ctx.tensorValue(reshape(ctx, values.tensor, [...values.dims, 1]), values.dtype);
   const own = sorted.dims.length > 1 ? [...sorted.dims.slice(0, -1), 1, sorted.dims.at(-1) as Dim] : sorted.dims;
   const boundaries = ctx.tensorValue(reshape(ctx, sorted.tensor, own), sorted.dtype);
-  const above = right
-    ? ctx.network.addUnary(elementWise(ctx, boundaries, x, "kGREATER").tensor, "kNOT")
-    : elementWise(ctx, boundaries, x, "kLESS").tensor;
+  // What is not a number comes last: all that does not lie above it counts.
+  const greater = elementWise(ctx, boundaries, x, "kGREATER");
+  const above = right ? greater : elementWise(ctx, greater, elementWise(ctx, boundaries, x, "kEQUAL"), "kOR");
   const dtype = asInt32 ? "int32" : "int64";
-  const counts = castTo(ctx, ctx.tensorValue(above, "bool"), dtype).tensor;
+  const below = ctx.network.addUnary(castTo(ctx, above, "bool").tensor, "kNOT");
+  const counts = castTo(ctx, ctx.tensorValue(below, "bool"), dtype).tensor;
   return ctx.tensorValue(ctx.network.addReduce(counts, "kSUM", [counts.dims.length - 1], false), dtype);
 }
 
@@ -441,8 +443,9 @@ function isIn(ctx: ConversionContext, elements: TensorValue, candidates: TensorV
   const x = ctx.tensorValue(reshape(ctx, elements.tensor, [...elements.dims, 1]), elements.dtype);
   const equal = elementWise(ctx, x, ctx.tensorValue(flat, candidates.dtype), "kEQUAL");
   const numbers = network.addCast(equal.tensor, "kINT32");
-  const found = network.addReduce(numbers, "kMAX", [numbers.dims.length - 1], false);
-  const result = network.addCast(found, "kBOOL");
+  const most = network.addReduce(numbers, "kMAX", [numbers.dims.length - 1], false);
+  // Of no candidates the maximum is the least int32.
+  const result = network.addElementWise(most, constantLike(ctx, most, 0), "kGREATER");
   return ctx.tensorValue(invert ? network.addUnary(result, "kNOT") : result, "bool");
 }
 

@@ -33,7 +33,10 @@ function underMask(
   const value = place < 0 ? cast : reshape(ctx, cast, spliceDims(cast.dims, place, 1, ...ones));
   const wide = [...self.dims.keys()].map((axis) => mask.dims[axis - before] ?? 1);
   const condition = reshape(ctx, castTo(ctx, mask, "bool").tensor, wide);
-  const written = expandRank(ctx, value, self.dims.length);
+  // A single value may come with more dims than the tensor has.
+  const excess = Math.max(value.dims.length - self.dims.length, 0);
+  if (value.dims.slice(0, excess).some((dim) => dim !== 1)) return undefined;
+  const written = expandRank(ctx, reshape(ctx, value, value.dims.slice(excess)), self.dims.length);
   const other = accumulate ? elementWise(ctx, self, like(ctx, self, written), "kSUM").tensor : written;
   return like(ctx, self, ctx.network.addSelect(condition, other, self.tensor));
 }

@@ -1,8 +1,8 @@
 import type { ITensor } from "../../network/layers.js";
 import { type Dim, mul, sameDim } from "../../network/symbolic.js";
-import { iota } from "../axes.js";
+import { iota, like } from "../axes.js";
 import type { ConversionContext } from "../context.js";
-import { elementWise, expandRank, promote, reshape } from "../operands.js";
+import { elementWise, expandRank, promote, reshape, wrap } from "../operands.js";
 import { converter } from "../registry.js";
 import type { Scalar, TensorValue } from "../values.js";
 
@@ -28,7 +28,7 @@ export function matmul(
     weight === undefined
       ? network.addMatrixMultiply(p, "kNONE", q, transposeRight ? "kTRANSPOSE" : "kNONE")
       : network.addMatrixMultiply(p, "kNONE", weight, "kTRANSPOSE");
-  if (integers) product = network.addCast(network.addUnary(product, "kROUND"), x.type);
+  if (integers) product = wrap(ctx, network.addCast(network.addUnary(product, "kROUND"), x.type), a.dtype);
   if (!leftVector && !rightVector) return ctx.tensorValue(product, a.dtype);
   const dims = product.dims.filter(
     (_, axis) => !(leftVector && axis === rank - 2) && !(rightVector && axis === rank - 1),
@@ -102,11 +102,11 @@ export const products = [
 ];
 
 /** `out[i.., j..] = sum over k of a[i.., k] * b[j.., k]`. */
-function contractLast(ctx: ConversionContext, a: TensorValue, b: TensorValue): ITensor {
+function contractLast(ctx: ConversionContext, a: TensorValue, b: TensorValue): TensorValue {
   const letters = "abcdefghijklmnopqrstuvwxy";
   const left = letters.slice(0, a.dims.length - 1);
   const right = letters.slice(a.dims.length - 1, a.dims.length + b.dims.length - 2);
-  return ctx.network.addEinsum([a.tensor, b.tensor], `${left}z,${right}z->${left}${right}`);
+  return contract(ctx, [a, b], `${left}z,${right}z->${left}${right}`);
 }
 
 export const addmm = converter(
@@ -124,8 +124,9 @@ export const baddbmm = converter(
 export const addbmm = converter(
   "aten::addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
   (ctx, { self, batch1, batch2, beta, alpha }) => {
-    const sum = ctx.network.addReduce(matmul(ctx, batch1, batch2).tensor, "kSUM", [0], false);
-    return addProduct(ctx, self, ctx.tensorValue(sum), beta, alpha);
+    const product = matmul(ctx, batch1, batch2);
+    const sum = wrap(ctx, ctx.network.addReduce(product.tensor, "kSUM", [0], false), product.dtype);
+    return addProduct(ctx, self, like(ctx, product, sum), beta, alpha);
   },
 );
 
@@ -148,25 +149,18 @@ export const kron = converter("aten::kron(Tensor self, Tensor other) -> Tensor",
   const rank = Math.max(self.dims.length, other.dims.length);
   const x = expandRank(ctx, self.tensor, rank);
   const y = expandRank(ctx, other.tensor, rank);
-  const spread = ctx.tensorValue(
-    reshape(
-      ctx,
-      x,
-      x.dims.flatMap((dim) => [dim, 1]),
-    ),
+  const spread = x.dims.flatMap((dim) => [dim, 1]);
+  const repeated = y.dims.flatMap((dim) => [1, dim]);
+  const product = elementWise(
+    ctx,
+    like(ctx, self, reshape(ctx, x, spread)),
+    like(ctx, other, reshape(ctx, y, repeated)),
+    "kPROD",
   );
-  const repeated = ctx.tensorValue(
-    reshape(
-      ctx,
-      y,
-      y.dims.flatMap((dim) => [1, dim]),
-    ),
-  );
-  const product = elementWise(ctx, spread, repeated, "kPROD").tensor;
   const dims: Dim[] = [];
   for (let axis = 0; axis < rank; axis++)
     dims.push(mul(product.dims[2 * axis] as Dim, product.dims[2 * axis + 1] as Dim));
-  return reshape(ctx, product, dims);
+  return like(ctx, product, reshape(ctx, product.tensor, dims));
 });
 
 export const tensordot = converter(
@@ -191,29 +185,32 @@ export const tensordot = converter(
  * `einsum` of any number of operands, two at a time from the left: a label leaves with the contraction after which
  * nobody needs it. The equation is explicit and without an ellipsis.
  */
-function contract(ctx: ConversionContext, operands: readonly TensorValue[], equation: string): ITensor {
+function contract(ctx: ConversionContext, operands: readonly TensorValue[], equation: string): TensorValue {
   const [inputs = "", output = ""] = equation.split("->");
   const terms = inputs.split(",");
-  let current = diagonal(ctx, (operands[0] as TensorValue).tensor, terms[0] as string);
-  if (operands.length === 1) return ctx.network.addEinsum([current.tensor], `${current.labels}->${output}`);
+  const [first] = operands as readonly [TensorValue];
+  let current = diagonal(ctx, first, terms[0] as string);
+  const einsum = (values: readonly TensorValue[], text: string): TensorValue => {
+    const [{ dtype }] = values as readonly [TensorValue];
+    const inputs = values.map(({ tensor }) => tensor);
+    return ctx.tensorValue(wrap(ctx, ctx.network.addEinsum(inputs, text), dtype), dtype);
+  };
+  if (operands.length === 1) return einsum([current.value], `${current.labels}->${output}`);
   for (let i = 1; i < operands.length; i++) {
-    const next = diagonal(ctx, (operands[i] as TensorValue).tensor, terms[i] as string);
+    const next = diagonal(ctx, operands[i] as TensorValue, terms[i] as string);
     const later = new Set([...terms.slice(i + 1).join(""), ...output]);
     const kept = [...new Set([...current.labels, ...next.labels])].filter((label) => later.has(label)).join("");
     const target = i === operands.length - 1 ? output : kept;
-    const { network } = ctx;
-    const [a, b] = promote(ctx, ctx.tensorValue(current.tensor), ctx.tensorValue(next.tensor));
-    current = {
-      tensor: network.addEinsum([a.tensor, b.tensor], `${current.labels},${next.labels}->${target}`),
-      labels: target,
-    };
+    const pair = promote(ctx, current.value, next.value);
+    current = { value: einsum(pair, `${current.labels},${next.labels}->${target}`), labels: target };
   }
-  return current.tensor;
+  return current.value;
 }
 
 /** A label that stands twice in one operand means its diagonal. */
-function diagonal(ctx: ConversionContext, tensor: ITensor, labels: string): { tensor: ITensor; labels: string } {
+function diagonal(ctx: ConversionContext, value: TensorValue, labels: string): { value: TensorValue; labels: string } {
   const { network } = ctx;
+  let { tensor } = value;
   for (let first = 0; first < labels.length; first++) {
     const second = labels.indexOf(labels[first] as string, first + 1);
     if (second < 0) continue;
@@ -227,7 +224,7 @@ function diagonal(ctx: ConversionContext, tensor: ITensor, labels: string): { te
     labels = `${labels[first]}${rest.map((axis) => labels[axis]).join("")}`;
     first = -1;
   }
-  return { tensor, labels };
+  return { value: like(ctx, value, tensor), labels };
 }
 
 export const einsum = converter(
@@ -241,7 +238,7 @@ export const bilinear = converter(
   (ctx, { input1, input2, weight, bias }) => {
     const leading = [..."abcdefgh"].slice(0, input1.dims.length - 1).join("");
     const product = contract(ctx, [input1, weight, input2], `${leading}x,zxy,${leading}y->${leading}z`);
-    return bias === null ? product : elementWise(ctx, ctx.tensorValue(product, input1.dtype), bias, "kSUM");
+    return bias === null ? product : elementWise(ctx, product, bias, "kSUM");
   },
 );
 

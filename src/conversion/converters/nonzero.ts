@@ -1,11 +1,11 @@
-import type { ITensor } from "../../network/layers.js";
 import type { Dim } from "../../network/symbolic.js";
-import { iota, like, numberLike, sliceAxis } from "../axes.js";
+import { like, numberLike, sliceAxis } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import { nonZero } from "../indexing.js";
 import { broadcastShapes, castTo, expandTo, reshape } from "../operands.js";
 import { converter } from "../registry.js";
 import type { TensorValue } from "../values.js";
+import { runningSum } from "./scan.js";
 import { atLeast, viewed } from "./view.js";
 
 const LIMITS = { limits: "Of values known only at run time not for TensorRT-RTX, which has no NonZero layer." };
@@ -52,9 +52,8 @@ export const maskedScatter = converter(
     const dims = broadcastShapes(ctx, self.dims, mask.dims);
     const everywhere = expandTo(ctx, mask.tensor, dims);
     const flatMask = viewed(ctx, ctx.tensorValue(everywhere, "bool"), [-1]);
-    const length = flatMask.dims[0] as Dim;
     const ones = network.addCast(flatMask.tensor, "kINT32");
-    const counts = runningTotal(ctx, ones, length);
+    const counts = runningSum(ctx, ones, 0);
     const zero = numberLike(ctx, counts, 0);
     const nth = network.addElementWise(
       network.addElementWise(counts, numberLike(ctx, counts, 1), "kSUB"),
@@ -66,19 +65,6 @@ export const maskedScatter = converter(
     return like(ctx, self, network.addSelect(everywhere, chosen, expandTo(ctx, self.tensor, dims)));
   },
 );
-
-/** Sums of the elements up to each one of a vector. TensorRT before 10.8 has no layer for it: there, a triangle of terms. */
-function runningTotal(ctx: ConversionContext, vector: ITensor, length: Dim): ITensor {
-  const { network } = ctx;
-  const { backend, version } = ctx.capabilities;
-  const [major, minor] = version;
-  if (backend !== "tensorrt" || major > 10 || (major === 10 && minor >= 8)) return network.addCumulative(vector, 0);
-  const row = reshape(ctx, iota(ctx, length), [1, length]);
-  const column = reshape(ctx, iota(ctx, length), [length, 1]);
-  const upTo = network.addUnary(network.addElementWise(row, column, "kGREATER"), "kNOT");
-  const terms = network.addSelect(upTo, reshape(ctx, vector, [1, length]), ctx.constant(vector.type, [1, 1], [0]));
-  return network.addReduce(terms, "kSUM", [1], false);
-}
 
 /** `size` rows of places; what is missing is `fill_value`, what is too much is cut off. */
 export const nonzeroStatic = converter(

@@ -1,8 +1,9 @@
-import { type Dim, isSymbolic } from "../../network/symbolic.js";
+import { bounds, type Dim, isSymbolic, max, min } from "../../network/symbolic.js";
 import { like, padAxes } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import { castTo } from "../operands.js";
 import { converter } from "../registry.js";
+import * as scalars from "../scalars.js";
 import type { TensorValue } from "../values.js";
 
 const SAMPLE_MODES = { constant: "kFILL", reflect: "kREFLECT", replicate: "kCLAMP", circular: "kWRAP" } as const;
@@ -21,10 +22,18 @@ export function padded(
   if (pad.every((amount) => amount === 0)) return self;
   const rank = self.dims.length;
   const amounts = (side: 0 | 1): Dim[] => self.dims.map((_, axis) => pad[2 * (rank - 1 - axis) + side] ?? 0);
+  let [before, after] = [amounts(0), amounts(1)];
   // TensorRT fills slices of numbers only.
   const source = self.dtype === "bool" ? castTo(ctx, self, "int32") : self;
-  const fill = self.dtype === "bool" ? Number(value !== 0) : value;
-  const result = padAxes(ctx, source.tensor, amounts(0), amounts(1), SAMPLE_MODES[mode as Mode], fill);
+  const fill = Number(scalars.castScalar(scalars.float(value), self.dtype).value);
+  let { tensor } = source;
+  if (mode === "circular" && pad.some((amount) => bounds(amount).min < 0)) {
+    // What is cropped does not come round at the other end.
+    const cropped = (amount: Dim): Dim => min(amount, 0);
+    tensor = padAxes(ctx, tensor, before.map(cropped), after.map(cropped), "kFILL");
+    [before, after] = [before, after].map((side) => side.map((amount) => max(amount, 0))) as [Dim[], Dim[]];
+  }
+  const result = padAxes(ctx, tensor, before, after, SAMPLE_MODES[mode as Mode], fill);
   return castTo(ctx, like(ctx, source, result), self.dtype);
 }
 

@@ -1,8 +1,10 @@
+import { isFloatingPoint } from "../../ir/scalar-type.js";
+import { type DataType, isFloat } from "../../network/enums.js";
 import type { ITensor } from "../../network/layers.js";
 import { add, type Dim, equal, floordiv, mul, sameDim } from "../../network/symbolic.js";
-import { iota, padAxes, range } from "../axes.js";
+import { inversePermutation, iota, like, padAxes, range } from "../axes.js";
 import type { ConversionContext } from "../context.js";
-import { elementWise, expandTo, reshape } from "../operands.js";
+import { constantLike, elementWise, expandTo, reshape } from "../operands.js";
 import { converter } from "../registry.js";
 import { Scalar, type TensorValue } from "../values.js";
 import { filled } from "./creation.js";
@@ -90,16 +92,33 @@ function windowsOf(ctx: ConversionContext, x: ITensor, args: PoolingArguments, s
   );
 }
 
-function pooling(ctx: ConversionContext, kind: "kMAX" | "kAVERAGE", args: PoolingArguments, spatial: number): ITensor {
+function pooling(
+  ctx: ConversionContext,
+  kind: "kMAX" | "kAVERAGE",
+  args: PoolingArguments,
+  spatial: number,
+): TensorValue {
+  return like(ctx, args.self, pooled(ctx, kind, args, spatial));
+}
+
+function pooled(ctx: ConversionContext, kind: "kMAX" | "kAVERAGE", args: PoolingArguments, spatial: number): ITensor {
   const { network } = ctx;
+  const { dtype } = args.self;
   const pool = batched(ctx, args.self, spatial);
   let { x } = pool;
   const windows = windowsOf(ctx, x, args, spatial);
   const { kernel, stride, dilation, roundUp } = windows;
   let { pre, post } = windows;
-  // TensorRT's pooling has no dilation.
-  if (dilation.some((step) => step !== 1)) {
-    const seen = windowElements(ctx, x, windows, Number.NEGATIVE_INFINITY);
+  if (kind === "kAVERAGE") requireFloats(ctx, args.self);
+  // TensorRT's pooling has no dilation, and takes floats only.
+  if (dilation.some((step) => step !== 1) || !isFloatingPoint(dtype)) {
+    if (roundUp) {
+      ctx.unsupported(
+        `pooling of ${dtype} tensors in ceil_mode over a size that is known only at run time`,
+        "Cast them to float first, fix the image size in the config, or use ceil_mode=False.",
+      );
+    }
+    const seen = windowElements(ctx, x, windows, lowest(x.type));
     return pool.back(seen.reduce((a, b) => network.addElementWise(a, b, "kMAX")));
   }
   if (kind === "kMAX") {
@@ -120,16 +139,8 @@ function pooling(ctx: ConversionContext, kind: "kMAX" | "kAVERAGE", args: Poolin
   }
   if (args.count_include_pad !== false && (args.ceil_mode || !sameList(pre, post)) && pre.some((pad) => pad > 0)) {
     // Padding counts, what ceil mode adds behind it does not: so the padding becomes part of the input.
-    const size = x.dims.map((dim, axis) => (axis < 2 ? dim : add(dim, 2 * (pre[axis - 2] as number))));
-    const start = x.dims.map((_, axis) => (axis < 2 ? 0 : -(pre[axis - 2] as number)));
-    x = network.addSlice(
-      x,
-      start,
-      size,
-      size.map(() => 1),
-      "kFILL",
-      ctx.constant(x.type, [], [0]),
-    );
+    const around = [0, 0, ...pre];
+    x = padAxes(ctx, x, around, around, "kFILL");
     post = post.map((pad, i) => Math.max(pad - (pre[i] as number), 0));
     pre = pre.map(() => 0);
   }
@@ -142,6 +153,15 @@ function pooling(ctx: ConversionContext, kind: "kMAX" | "kAVERAGE", args: Poolin
       averageCountExcludesPadding: args.count_include_pad === false || args.ceil_mode,
     }),
   );
+}
+
+function requireFloats(ctx: ConversionContext, { dtype }: TensorValue): void {
+  if (!isFloatingPoint(dtype)) ctx.unsupported(`this pooling of ${dtype} tensors`, "Cast them to float first.");
+}
+
+/** What is less than all else. */
+function lowest(type: DataType): number {
+  return isFloat(type) ? Number.NEGATIVE_INFINITY : type === "kINT64" ? -(2 ** 63) : -(2 ** 31);
 }
 
 function sameList(a: readonly number[], b: readonly number[]): boolean {
@@ -181,7 +201,11 @@ export const maxPool3d = converter(
 );
 
 /** The maxima, and where each stands among the elements of its channel; of equal ones the first. */
-function maxWithIndices(ctx: ConversionContext, args: PoolingArguments, spatial: number): [ITensor, ITensor] {
+function maxWithIndices(
+  ctx: ConversionContext,
+  args: PoolingArguments,
+  spatial: number,
+): [TensorValue, TensorValue | ITensor] {
   const values = pooling(ctx, "kMAX", args, spatial);
   if (!ctx.node.outputs[1]?.hasUses) return [values, values];
   const { network } = ctx;
@@ -195,7 +219,7 @@ function maxWithIndices(ctx: ConversionContext, args: PoolingArguments, spatial:
   }
   const sizes = x.dims.slice(2);
   const places = reshape(ctx, iota(ctx, mul(...sizes)), [1, 1, ...sizes]);
-  const elements = windowElements(ctx, x, windows, Number.NEGATIVE_INFINITY);
+  const elements = windowElements(ctx, x, windows, lowest(x.type));
   const [first, ...others] = windowElements(ctx, places, windows, 0) as [ITensor, ...ITensor[]];
   let largest = elements[0] as ITensor;
   let indices = expandTo(ctx, first, largest.dims);
@@ -221,13 +245,13 @@ export const maxPool3dWithIndices = converter(
 );
 
 /** Each element where it stood before pooling, zeros around it. */
-function unpooled(ctx: ConversionContext, self: TensorValue, indices: TensorValue, sizes: readonly Dim[]): ITensor {
+function unpooled(ctx: ConversionContext, self: TensorValue, indices: TensorValue, sizes: readonly Dim[]): TensorValue {
   const leading = self.dims.slice(0, self.dims.length - sizes.length);
   const flat = [...leading, mul(...self.dims.slice(leading.length))];
   const zeros = filled(ctx, [...leading, mul(...sizes)], new Scalar("int", 0), self.dtype);
   const [places, updates] = [indices, self].map(({ tensor }) => reshape(ctx, tensor, flat)) as [ITensor, ITensor];
   const scattered = ctx.network.addScatter(zeros.tensor, places, updates, "kELEMENT", leading.length);
-  return reshape(ctx, scattered, [...leading, ...sizes]);
+  return like(ctx, self, reshape(ctx, scattered, [...leading, ...sizes]));
 }
 
 export const maxUnpool2d = converter(
@@ -276,17 +300,14 @@ function adaptivePooling(
   kind: "kMAX" | "kAVERAGE",
   self: TensorValue,
   output: readonly Dim[],
-): ITensor {
+): TensorValue {
   const { network } = ctx;
+  requireFloats(ctx, self);
   let x = self.tensor;
   const lead = x.dims.length - output.length;
   if (output.every((size) => size === 1)) {
-    return network.addReduce(
-      x,
-      kind === "kMAX" ? "kMAX" : "kAVG",
-      output.map((_, i) => lead + i),
-      true,
-    );
+    const axes = output.map((_, i) => lead + i);
+    return like(ctx, self, network.addReduce(x, kind === "kMAX" ? "kMAX" : "kAVG", axes, true));
   }
   const sizes = x.dims.slice(lead);
   const divisible = sizes.every(
@@ -294,7 +315,7 @@ function adaptivePooling(
   );
   if (divisible) {
     const kernel = sizes.map((size, i) => (size as number) / (output[i] as number));
-    if (kernel.every((size) => size === 1)) return x;
+    if (kernel.every((size) => size === 1)) return self;
     return pooling(
       ctx,
       kind,
@@ -317,58 +338,57 @@ function adaptivePooling(
       });
       const moved = network.addShuffle(x, { firstTranspose: [...toLast, axis] });
       const y = network.addMatrixMultiply(moved, "kNONE", matrix, "kTRANSPOSE");
-      x = network.addShuffle(y, { firstTranspose: inverse([...toLast, axis]) });
+      x = network.addShuffle(y, { firstTranspose: inversePermutation([...toLast, axis]) });
     } else {
       const dims = [...x.dims.slice(0, axis), 1, ...x.dims.slice(axis)];
       const shape = dims.map((_, at) => (at === axis ? out : at === axis + 1 ? size : 1));
-      const lowest = ctx.constant(
-        x.type,
-        dims.map(() => 1),
-        [Number.NEGATIVE_INFINITY],
-      );
+      const all = network.addShuffle(x, { reshape: dims });
       const spread = network.addSelect(
         network.addShuffle(member, { reshape: shape }),
-        network.addShuffle(x, { reshape: dims }),
-        lowest,
+        all,
+        constantLike(ctx, all, Number.NEGATIVE_INFINITY),
       );
       x = network.addReduce(spread, "kMAX", [axis + 1], false);
     }
   });
-  return x;
+  return like(ctx, self, x);
 }
 
-function inverse(permutation: readonly number[]): number[] {
-  const result: number[] = [];
-  permutation.forEach((from, to) => {
-    result[from] = to;
-  });
-  return result;
-}
+const BIN_LIMITS = {
+  limits:
+    "Bins of unequal sizes are a product with a matrix: an infinity or what is not a number spoils the others of its row.",
+};
 
 export const adaptiveAvgPool1d = converter(
   "aten::adaptive_avg_pool1d(Tensor self, int[1] output_size) -> Tensor",
   (ctx, { self, output_size }) => adaptivePooling(ctx, "kAVERAGE", self, output_size),
+  BIN_LIMITS,
 );
 export const adaptiveAvgPool2d = converter(
   "aten::adaptive_avg_pool2d(Tensor self, SymInt[2] output_size) -> Tensor",
   (ctx, { self, output_size }) => adaptivePooling(ctx, "kAVERAGE", self, output_size),
+  BIN_LIMITS,
 );
 export const _adaptiveAvgPool2d = converter(
   "aten::_adaptive_avg_pool2d(Tensor self, SymInt[2] output_size) -> Tensor",
   (ctx, { self, output_size }) => adaptivePooling(ctx, "kAVERAGE", self, output_size),
+  BIN_LIMITS,
 );
 export const adaptiveAvgPool3d = converter(
   "aten::adaptive_avg_pool3d(Tensor self, SymInt[3] output_size) -> Tensor",
   (ctx, { self, output_size }) => adaptivePooling(ctx, "kAVERAGE", self, output_size),
+  BIN_LIMITS,
 );
 export const _adaptiveAvgPool3d = converter(
   "aten::_adaptive_avg_pool3d(Tensor self, SymInt[3] output_size) -> Tensor",
   (ctx, { self, output_size }) => adaptivePooling(ctx, "kAVERAGE", self, output_size),
+  BIN_LIMITS,
 );
+
 const NO_INDICES = "Only the values: the indices must not be used.";
 
 /** Refuses a model that uses the indices beside the values. */
-function valuesOnly(ctx: ConversionContext, values: ITensor): [ITensor, ITensor] {
+function valuesOnly(ctx: ConversionContext, values: TensorValue): [TensorValue, TensorValue] {
   if (ctx.node.outputs[1]?.hasUses) {
     ctx.unsupported("the indices of adaptive pooling", "Use return_indices=False, or max_pool with a fixed kernel.");
   }

@@ -1,7 +1,7 @@
 import { isFloatingPoint, type ScalarType } from "../../ir/scalar-type.js";
 import type { ReduceOperation } from "../../network/enums.js";
 import type { ITensor } from "../../network/layers.js";
-import { type Dim, volume } from "../../network/symbolic.js";
+import { bounds, type Dim, volume } from "../../network/symbolic.js";
 import type { ConversionContext } from "../context.js";
 import {
   castTo,
@@ -11,7 +11,9 @@ import {
   normalizeAxes,
   normalizeAxis,
   scalarOfRank,
+  sumResult,
   widened,
+  wrap,
 } from "../operands.js";
 import { converter } from "../registry.js";
 import * as scalars from "../scalars.js";
@@ -32,11 +34,6 @@ export function reduce(
   return ctx.network.addReduce(x, operation, normalizeAxes(ctx, dims, x.dims.length), keepdim);
 }
 
-/** Integers and bools are summed as int64. */
-function sumType(self: TensorValue, dtype: ScalarType | null): ScalarType {
-  return dtype ?? (isFloatingPoint(self.dtype) ? self.dtype : "int64");
-}
-
 function sum(
   ctx: ConversionContext,
   self: TensorValue,
@@ -45,9 +42,13 @@ function sum(
   dtype: ScalarType | null,
   operation: "kSUM" | "kPROD" = "kSUM",
 ): TensorValue {
-  const type = sumType(self, dtype);
+  const type = dtype ?? sumResult(self.dtype);
+  // Sums of bools are true where any is, products where all are.
+  if (type === "bool")
+    return truth(ctx, castTo(ctx, self, "bool"), operation === "kSUM" ? "kMAX" : "kMIN", dims, keepdim);
   const x = castTo(ctx, self, type);
-  return x.dims.length === 0 ? x : ctx.tensorValue(reduce(ctx, x.tensor, operation, dims, keepdim), type);
+  if (x.dims.length === 0) return x;
+  return ctx.tensorValue(wrap(ctx, reduce(ctx, x.tensor, operation, dims, keepdim), type), type);
 }
 
 function mean(
@@ -59,7 +60,11 @@ function mean(
 ): TensorValue {
   const type = dtype ?? self.dtype;
   if (!isFloatingPoint(type)) return ctx.unsupported(`a mean of ${type} needs dtype=`, "PyTorch refuses it as well.");
-  return ctx.tensorValue(reduce(ctx, castTo(ctx, self, type).tensor, "kAVG", dims, keepdim), type);
+  const x = castTo(ctx, self, type);
+  const count = volume(normalizeAxes(ctx, dims, x.dims.length).map((axis) => x.dims[axis] ?? 1));
+  if (bounds(count).min > 0) return ctx.tensorValue(reduce(ctx, x.tensor, "kAVG", dims, keepdim), type);
+  // The layer's mean of nothing is 0, PyTorch's is not a number: 0 / 0.
+  return elementWise(ctx, sum(ctx, x, dims, keepdim, type), new Scalar("int", count), "kDIV", type);
 }
 
 export const sums = [
@@ -160,8 +165,13 @@ function truth(
   dims: readonly number[] | null,
   keepdim: boolean,
 ): TensorValue {
-  const result = extreme(ctx, castTo(ctx, self, "bool"), operation, dims, keepdim);
-  return self.dtype === "uint8" ? castTo(ctx, result, "uint8") : result;
+  const type = self.dtype === "uint8" ? "uint8" : "bool";
+  const bools = castTo(ctx, self, "bool");
+  if (bools.dims.length === 0) return castTo(ctx, bools, type);
+  // TensorRT reduces numbers only. The largest of none is the least int32.
+  const found = reduce(ctx, castTo(ctx, bools, "int32").tensor, operation, dims, keepdim);
+  const holds = ctx.network.addElementWise(found, constantLike(ctx, found, 0), "kGREATER");
+  return castTo(ctx, ctx.tensorValue(holds, "bool"), type);
 }
 
 export const truths = (
@@ -176,7 +186,11 @@ export const truths = (
   ),
   converter(
     `aten::${name}.dims(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor`,
-    (ctx, { self, dim, keepdim }) => truth(ctx, self, operation, dim, keepdim),
+    (ctx, { self, dim, keepdim }) =>
+      // Unlike None, an empty list of dims names none.
+      dim?.length === 0
+        ? castTo(ctx, castTo(ctx, self, "bool"), self.dtype === "uint8" ? "uint8" : "bool")
+        : truth(ctx, self, operation, dim, keepdim),
   ),
 ]);
 

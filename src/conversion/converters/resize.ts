@@ -2,6 +2,7 @@ import { isFloatingPoint } from "../../ir/scalar-type.js";
 import type { ITensor } from "../../network/layers.js";
 import { bounds, type Dim, type FloatScalar, mul, round, SymFloat, SymInt } from "../../network/symbolic.js";
 import { makeWeights } from "../../network/weights.js";
+import { like } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import { reshape } from "../operands.js";
 import { type Converter, converter } from "../registry.js";
@@ -129,14 +130,16 @@ export const upsample: readonly Converter[] = NAMES.flatMap(([name, mode, spatia
   const corners = align ? ", bool align_corners" : "";
   const names = SCALES[spatial] as readonly string[];
   const perAxis: string = names.map((scale) => `, SymFloat? ${scale}=None`).join("");
-  const convert = (ctx: ConversionContext, args: UpsampleArguments): ITensor => {
+  const convert = (ctx: ConversionContext, args: UpsampleArguments): TensorValue => {
     const each = names.map((scale) => args[scale as "scales"] ?? null);
-    return resize(ctx, mode, {
-      self: (args.self ?? args.input) as TensorValue,
+    const self = (args.self ?? args.input) as TensorValue;
+    const resized = resize(ctx, mode, {
+      self,
       outputSize: args.output_size,
       scales: args.scale_factors ?? (each.includes(null) ? null : each),
       ...(args.align_corners === undefined ? {} : { alignCorners: args.align_corners }),
     });
+    return like(ctx, self, resized);
   };
   return [
     converter(

@@ -1,5 +1,5 @@
 import type { ITensor } from "../../network/layers.js";
-import { type Dim, SymFloat } from "../../network/symbolic.js";
+import { type Dim, type FloatScalar, max, min, SymFloat, sub } from "../../network/symbolic.js";
 import { iota, like } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import { castTo, constantLike, reshape } from "../operands.js";
@@ -49,21 +49,20 @@ export const gridSampler = [
 function coordinates(ctx: ConversionContext, size: Dim, alignCorners: boolean): ITensor {
   const { network } = ctx;
   const index = network.addCast(iota(ctx, size), "kFLOAT");
-  const number = (value: SymFloat | number): ITensor =>
+  const number = (value: FloatScalar): ITensor =>
     typeof value === "number"
       ? constantLike(ctx, index, value)
       : reshape(ctx, network.addCast(network.scalarTensor(value), "kFLOAT"), [1]);
-  if (size === 1 && alignCorners) return constantLike(ctx, index, 0);
-  const length = toSymFloat(size);
-  const last = typeof length === "number" ? length - 1 : new SymFloat("sub", [length, 1]);
-  const step =
-    typeof length === "number"
-      ? 2 / (alignCorners ? length - 1 : length)
-      : new SymFloat("div", [2, alignCorners ? (last as SymFloat) : length]);
+  const times = (x: FloatScalar, factor: number): FloatScalar =>
+    typeof x === "number" ? x * factor : new SymFloat("mul", [x, factor]);
+  // Between the centres of the corners, or of the corners themselves.
+  const parts = toSymFloat(alignCorners ? max(sub(size, 1), 1) : size);
+  const step = typeof parts === "number" ? 2 / parts : new SymFloat("div", [2, parts]);
   const scaled = network.addElementWise(index, number(step), "kPROD");
-  const half = typeof step === "number" ? step / 2 : new SymFloat("mul", [step, 0.5]);
-  const start = network.addElementWise(scaled, number(-1), "kSUM");
-  return alignCorners ? start : network.addElementWise(start, number(half), "kSUM");
+  // A single pixel with aligned corners is in the middle.
+  const first = alignCorners ? times(toSymFloat(min(sub(size, 1), 1)), -1) : -1;
+  const start = network.addElementWise(scaled, number(first), "kSUM");
+  return alignCorners ? start : network.addElementWise(start, number(times(step, 0.5)), "kSUM");
 }
 
 /** `theta` `[N, 2, 3]` or `[N, 3, 4]`: where each pixel of the output reads the input, `[N, (D,) H, W, 2 or 3]`. */

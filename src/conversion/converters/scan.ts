@@ -1,11 +1,21 @@
 import { isFloatingPoint, type ScalarType } from "../../ir/scalar-type.js";
 import type { ITensor } from "../../network/layers.js";
 import { bounds, type Dim, sub } from "../../network/symbolic.js";
+import { iota, sliceAxis } from "../axes.js";
 import type { ConversionContext } from "../context.js";
-import { castTo, constantLike, elementWise, expandTo, normalizeAxis, reshape } from "../operands.js";
+import {
+  castTo,
+  constantLike,
+  elementWise,
+  expandTo,
+  normalizeAxis,
+  reshape,
+  resultType,
+  sumResult,
+  wrap,
+} from "../operands.js";
 import { converter } from "../registry.js";
 import type { TensorValue } from "../values.js";
-import { iota } from "./creation.js";
 
 /** How two neighbouring stretches become one, for a scan over tensors that belong together. */
 type Combine = (before: readonly ITensor[], after: readonly ITensor[]) => ITensor[];
@@ -51,39 +61,39 @@ function prepare(ctx: ConversionContext, self: TensorValue, dim: number, dtype: 
   return [self.dims.length === 0 ? reshape(ctx, tensor, [1]) : tensor, normalizeAxis(ctx, dim, self.dims.length)];
 }
 
-/** Integers and bools add up as int64. */
-function totalType(self: TensorValue, dtype: ScalarType | null): ScalarType {
-  return dtype ?? (isFloatingPoint(self.dtype) ? self.dtype : "int64");
+/** Sums of the elements up to each one along an axis. */
+export function runningSum(ctx: ConversionContext, x: ITensor, axis: number): ITensor {
+  const { backend, version } = ctx.capabilities;
+  // TensorRT before 10.8 has no layer for it.
+  const hasLayer = backend !== "tensorrt" || version[0] > 10 || (version[0] === 10 && version[1] >= 8);
+  return hasLayer ? ctx.network.addCumulative(x, axis) : doubled(ctx, x, axis, "kSUM", 0);
 }
 
-export const cumsum = converter(
-  "aten::cumsum(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor",
-  (ctx, { self, dim, dtype }) => {
-    const type = totalType(self, dtype);
+function doubled(
+  ctx: ConversionContext,
+  x: ITensor,
+  axis: number,
+  operation: "kSUM" | "kPROD",
+  identity: number,
+): ITensor {
+  const combine: Combine = ([a], [b]) => [ctx.network.addElementWise(a as ITensor, b as ITensor, operation)];
+  return scan(ctx, [x], axis, [identity], combine)[0] as ITensor;
+}
+
+export const totals = (
+  [
+    ["cumsum", runningSum],
+    ["cumprod", (ctx: ConversionContext, x: ITensor, axis: number) => doubled(ctx, x, axis, "kPROD", 1)],
+  ] as const
+).map(([name, total]) =>
+  converter(`aten::${name}(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor`, (ctx, { self, dim, dtype }) => {
+    const type = dtype ?? sumResult(self.dtype);
     const [x, axis] = prepare(ctx, self, dim, type);
-    const { backend, version } = ctx.capabilities;
-    // The cumulative layer came after TensorRT 10.6.
-    const hasLayer = backend !== "tensorrt" || version[0] > 10 || (version[0] === 10 && version[1] >= 8);
-    const total = hasLayer
-      ? ctx.network.addCumulative(x, axis)
-      : scan(ctx, [x], axis, [0], ([a], [b]) => [ctx.network.addElementWise(a as ITensor, b as ITensor, "kSUM")])[0];
-    return ctx.tensorValue(reshape(ctx, total as ITensor, self.dims), type);
-  },
+    return ctx.tensorValue(reshape(ctx, wrap(ctx, total(ctx, x, axis), type), self.dims), type);
+  }),
 );
 
-export const cumprod = converter(
-  "aten::cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor",
-  (ctx, { self, dim, dtype }) => {
-    const type = totalType(self, dtype);
-    const [x, axis] = prepare(ctx, self, dim, type);
-    const [total] = scan(ctx, [x], axis, [1], ([a], [b]) => [
-      ctx.network.addElementWise(a as ITensor, b as ITensor, "kPROD"),
-    ]);
-    return ctx.tensorValue(reshape(ctx, total as ITensor, self.dims), type);
-  },
-);
-
-/** Of equal elements the last counts, as in PyTorch. */
+/** Of equal elements the last counts, as in PyTorch, and what is not a number wins. */
 export const extremes = (
   [
     ["cummax", "kLESS", Number.NEGATIVE_INFINITY],
@@ -97,10 +107,10 @@ export const extremes = (
       const type = self.dtype === "bool" ? "int32" : self.dtype;
       const [x, axis] = prepare(ctx, self, dim, type);
       const along = x.dims.map((extent, i) => (i === axis ? extent : 1));
-      const places = expandTo(ctx, reshape(ctx, iota(ctx, x.dims[axis] as Dim, "int64"), along), x.dims);
+      const places = expandTo(ctx, reshape(ctx, iota(ctx, x.dims[axis] as Dim), along), x.dims);
       const limit = isFloatingPoint(type) ? worst : Math.sign(worst) * (type === "int64" ? 2 ** 63 : 2 ** 31 - 1);
       const [values, indices] = scan(ctx, [x, places], axis, [limit, 0], ([a, i], [b, j]) => {
-        const keepsFirst = network.addElementWise(b as ITensor, a as ITensor, worse);
+        const keepsFirst = keeps(ctx, a as ITensor, b as ITensor, worse, isFloatingPoint(type));
         return [
           network.addSelect(keepsFirst, a as ITensor, b as ITensor),
           network.addSelect(keepsFirst, i as ITensor, j as ITensor),
@@ -111,6 +121,18 @@ export const extremes = (
     },
   ),
 );
+
+function keeps(ctx: ConversionContext, a: ITensor, b: ITensor, worse: "kLESS" | "kGREATER", floats: boolean): ITensor {
+  const { network } = ctx;
+  const better = network.addElementWise(b, a, worse);
+  if (!floats) return better;
+  const numberAfter = network.addUnary(network.addUnary(b, "kISNAN"), "kNOT");
+  return network.addElementWise(
+    better,
+    network.addElementWise(network.addUnary(a, "kISNAN"), numberAfter, "kAND"),
+    "kOR",
+  );
+}
 
 /** log(e^a + e^b), by the larger one. */
 export const logcumsumexp = converter("aten::logcumsumexp(Tensor self, int dim) -> Tensor", (ctx, { self, dim }) => {
@@ -132,30 +154,21 @@ export const logcumsumexp = converter("aten::logcumsumexp(Tensor self, int dim) 
 export const diff = converter(
   "aten::diff(Tensor self, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None) -> Tensor",
   (ctx, { self, n, dim, prepend, append }) => {
-    const { network } = ctx;
     const axis = normalizeAxis(ctx, dim, self.dims.length);
     const parts = [prepend, self, append].filter((part) => part !== null);
-    const { dtype } = self;
-    const whole = network.addConcatenation(
+    const dtype = resultType(...parts);
+    let x = ctx.network.addConcatenation(
       parts.map((part) => castTo(ctx, part, dtype).tensor),
       axis,
     );
-    let x = ctx.tensorValue(whole, dtype);
     for (let i = 0; i < n; i++) {
-      const { tensor, dims } = x;
-      const size = dims.map((extent, j) => (j === axis ? sub(extent, 1) : extent));
-      const from = (start: number): TensorValue =>
-        ctx.tensorValue(
-          network.addSlice(
-            tensor,
-            dims.map((_, j) => (j === axis ? start : 0)),
-            size,
-            dims.map(() => 1),
-          ),
-          dtype,
-        );
-      x = elementWise(ctx, from(1), from(0), dtype === "bool" ? "kXOR" : "kSUB", dtype);
+      const size = sub(x.dims[axis] as Dim, 1);
+      const [after, before] = [1, 0].map((start) => ctx.tensorValue(sliceAxis(ctx, x, axis, start, size), dtype)) as [
+        TensorValue,
+        TensorValue,
+      ];
+      x = elementWise(ctx, after, before, dtype === "bool" ? "kXOR" : "kSUB", dtype).tensor;
     }
-    return x;
+    return ctx.tensorValue(x, dtype);
   },
 );

@@ -5,7 +5,7 @@ import { bounds, type Dim, mul, sameDim, sub, volume } from "../../network/symbo
 import { iota, like, movedAxis, numberLike, padAxes, permute, spliceDims } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import { wrapIndices } from "../indexing.js";
-import { castTo, elementWise, expandTo, normalizeAxis, reshape, scalarOfRank } from "../operands.js";
+import { castTo, elementWise, expandTo, normalizeAxis, reshape, scalarOfRank, wrap } from "../operands.js";
 import { converter } from "../registry.js";
 import { Scalar, type TensorValue } from "../values.js";
 import { viewed } from "./view.js";
@@ -95,10 +95,17 @@ function combine(
   fit: (tensor: ITensor, fill: number) => ITensor,
 ): TensorValue {
   const { network } = ctx;
+  if (self.dtype === "bool") {
+    // TensorRT reduces numbers only: a sum of bools is their maximum, a product their minimum.
+    const extreme = reduction === "sum" ? "amax" : reduction === "prod" ? "amin" : reduction;
+    const [numbers, terms] = [castTo(ctx, self, "int32"), network.addCast(contributions, "kINT32")];
+    return castTo(ctx, combine(ctx, numbers, terms, hits, axis, extreme, includeSelf, fit), "bool");
+  }
   const identity = neutral(reduction, self.dtype);
   const nothing = numberLike(ctx, contributions, identity);
   const terms = network.addSelect(hits, contributions, nothing);
-  const sums = fit(network.addReduce(terms, REDUCE_OPERATIONS[reduction], [axis], false), identity);
+  const totals = fit(network.addReduce(terms, REDUCE_OPERATIONS[reduction], [axis], false), identity);
+  const sums = reduction === "amax" || reduction === "amin" ? totals : wrap(ctx, totals, self.dtype);
   const counted = (): ITensor => {
     const ones = network.addCast(hits, sums.type);
     const counts = network.addReduce(ones, "kSUM", [axis], false);

@@ -123,12 +123,20 @@ export const split = [
   ),
 ];
 
+const CHUNK_LIMITS = {
+  limits: "A dim that is a range gives all pieces, also where PyTorch gives fewer: the last ones are empty then.",
+};
+
 export const chunk = [
-  converter("aten::chunk(Tensor(a -> *) self, int chunks, int dim=0) -> Tensor(a)[]", (ctx, { self, chunks, dim }) =>
-    chunked(ctx, self, chunks, dim),
+  converter(
+    "aten::chunk(Tensor(a -> *) self, int chunks, int dim=0) -> Tensor(a)[]",
+    (ctx, { self, chunks, dim }) => chunked(ctx, self, chunks, dim),
+    CHUNK_LIMITS,
   ),
-  converter("aten::unsafe_chunk(Tensor self, int chunks, int dim=0) -> Tensor[]", (ctx, { self, chunks, dim }) =>
-    chunked(ctx, self, chunks, dim),
+  converter(
+    "aten::unsafe_chunk(Tensor self, int chunks, int dim=0) -> Tensor[]",
+    (ctx, { self, chunks, dim }) => chunked(ctx, self, chunks, dim),
+    CHUNK_LIMITS,
   ),
 ];
 

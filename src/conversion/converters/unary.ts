@@ -71,8 +71,8 @@ export const compositions = [
   floatUnary("special_log1p", log1p),
   floatUnary("expm1", expm1),
   floatUnary("special_expm1", expm1),
-  floatUnary("erfc", (ctx, x) => oneMinus(ctx, ctx.network.addUnary(x, "kERF"))),
-  floatUnary("special_erfc", (ctx, x) => oneMinus(ctx, ctx.network.addUnary(x, "kERF"))),
+  floatUnary("erfc", erfc),
+  floatUnary("special_erfc", erfc),
   floatUnary("deg2rad", (ctx, x) => binary(ctx, x, "kPROD", Math.PI / 180)),
   floatUnary("rad2deg", (ctx, x) => binary(ctx, x, "kPROD", 180 / Math.PI)),
   floatUnary("sinc", (ctx, x) => {
@@ -110,6 +110,34 @@ export function expm1(ctx: ConversionContext, x: ITensor): ITensor {
   return network.addSelect(isSmall, small, large);
 }
 
+/**
+ * 1 - erf(x) without the cancellation: t e^(-x² + P(t)) with t = 1 / (1 + |x| / 2), a Chebyshev approximation of relative
+ * error 1.2e-7 (Numerical Recipes 6.2, erfcc).
+ */
+function erfc(ctx: ConversionContext, x: ITensor): ITensor {
+  const { network } = ctx;
+  const t = network.addUnary(binary(ctx, binary(ctx, network.addUnary(x, "kABS"), "kPROD", 0.5), "kSUM", 1), "kRECIP");
+  const exponent = network.addElementWise(horner(ctx, t, ERFC), network.addElementWise(x, x, "kPROD"), "kSUB");
+  const tail = network.addElementWise(t, network.addUnary(exponent, "kEXP"), "kPROD");
+  const negative = network.addElementWise(x, constantLike(ctx, x, 0), "kLESS");
+  const mirrored = network.addElementWise(constantLike(ctx, x, 2), tail, "kSUB");
+  return network.addSelect(negative, mirrored, tail);
+}
+
+const ERFC = [
+  0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418, 0.37409196, 1.00002368,
+  -1.26551223,
+];
+
+/** The polynomial with these coefficients, that of the highest power first. */
+function horner(ctx: ConversionContext, x: ITensor, coefficients: readonly number[]): ITensor {
+  let sum = constantLike(ctx, x, coefficients[0] as number);
+  for (const coefficient of coefficients.slice(1)) {
+    sum = binary(ctx, ctx.network.addElementWise(sum, x, "kPROD"), "kSUM", coefficient);
+  }
+  return sum;
+}
+
 function oneMinus(ctx: ConversionContext, x: ITensor): ITensor {
   return ctx.network.addElementWise(constantLike(ctx, x, 1), x, "kSUB");
 }
@@ -141,8 +169,13 @@ const wrapping =
   (ctx: ConversionContext, x: ITensor, self: TensorValue): ITensor =>
     self.dtype === "uint8" && operation !== "kNEG" ? x : wrap(ctx, ctx.network.addUnary(x, operation), self.dtype);
 
+/** What is not a number has none: 0. */
 function sign(ctx: ConversionContext, x: ITensor, self: TensorValue): ITensor {
-  return self.dtype === "bool" ? x : ctx.network.addUnary(x, "kSIGN");
+  const { network } = ctx;
+  if (self.dtype === "bool") return x;
+  const result = network.addUnary(x, "kSIGN");
+  if (!isFloatingPoint(self.dtype)) return result;
+  return network.addSelect(network.addUnary(x, "kISNAN"), constantLike(ctx, x, 0), result);
 }
 
 export const arithmetic = [
@@ -292,17 +325,10 @@ const LARGEST: Partial<Record<TensorValue["dtype"], number>> = {
 export const erfinv = ["erfinv", "special_erfinv"].map((name) =>
   floatUnary(name, (ctx, x) => {
     const { network } = ctx;
-    const horner = (t: ITensor, coefficients: readonly number[]): ITensor => {
-      let sum = constantLike(ctx, x, coefficients[0] as number);
-      for (const coefficient of coefficients.slice(1)) {
-        sum = binary(ctx, network.addElementWise(sum, t, "kPROD"), "kSUM", coefficient);
-      }
-      return sum;
-    };
     const product = network.addElementWise(oneMinus(ctx, x), binary(ctx, x, "kSUM", 1), "kPROD");
     const w = network.addUnary(network.addUnary(product, "kLOG"), "kNEG");
-    const central = horner(binary(ctx, w, "kSUB", 2.5), GILES_CENTRAL);
-    const tail = horner(binary(ctx, network.addUnary(w, "kSQRT"), "kSUB", 3), GILES_TAIL);
+    const central = horner(ctx, binary(ctx, w, "kSUB", 2.5), GILES_CENTRAL);
+    const tail = horner(ctx, binary(ctx, network.addUnary(w, "kSQRT"), "kSUB", 3), GILES_TAIL);
     const factor = network.addSelect(binary(ctx, w, "kLESS", 5), central, tail);
     const inside = network.addElementWise(factor, x, "kPROD");
     // At -1 and 1 the tail is of infinity: the limit is x * inf.
