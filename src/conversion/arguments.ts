@@ -2,7 +2,7 @@ import type { Node, Value } from "../ir/graph.js";
 import { printNode } from "../ir/printer.js";
 import { scalarTypeFromCode } from "../ir/scalar-type.js";
 import { type Argument, operatorName } from "../ir/schema.js";
-import { printType, type Type } from "../ir/type.js";
+import type { Type } from "../ir/type.js";
 import type { Network } from "../network/network.js";
 import { isSymbolic, SymBool, SymFloat, SymInt, type SymScalar } from "../network/symbolic.js";
 import { TrtorchError } from "../util/errors.js";
@@ -183,8 +183,4 @@ export function describeValue(value: IValue): string {
   if (value instanceof Map) return `a dict of ${value.size}`;
   if (typeof value === "object" && "typeName" in value) return `an object of ${value.typeName}`;
   return typeof value === "string" ? JSON.stringify(value) : String(value);
-}
-
-export function describeType(type: Type): string {
-  return printType(type);
 }

@@ -137,7 +137,7 @@ export function numberLike(ctx: ConversionContext, tensor: ITensor, value: Dim):
 }
 
 /** A 0-d constant in the given tensor's type: what a slice fills with. */
-export function fillValue(ctx: ConversionContext, tensor: ITensor, value: number): ITensor {
+function fillValue(ctx: ConversionContext, tensor: ITensor, value: number): ITensor {
   return ctx.network.addConstant(makeWeights(tensor.type, [], [value]));
 }
 

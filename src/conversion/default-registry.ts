@@ -113,6 +113,6 @@ const MODULES: Readonly<Record<string, Record<string, unknown>>> = {
 /** A registry with all built-in converters and evaluators; registering more, or others in their place, is up to the caller. */
 export function defaultRegistry(): Registry {
   const registry = new Registry();
-  for (const [origin, module] of Object.entries(MODULES)) registry.registerModule(module, origin);
+  for (const [origin, module] of Object.entries(MODULES)) registry.registerModule(module, origin, { unique: true });
   return registry;
 }

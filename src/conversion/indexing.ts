@@ -115,7 +115,7 @@ export function indexedInPlace(shapeRank: number, restRank: number, position: nu
 }
 
 /** Index tensors side by side as the last axis: `[...shape, n]` int64, rows that address `n` axes. */
-export function indexRows(ctx: ConversionContext, index: Pick<AdvancedIndex, "indices" | "shape">): ITensor {
+function indexRows(ctx: ConversionContext, index: Pick<AdvancedIndex, "indices" | "shape">): ITensor {
   const columns = index.indices.map((indices) => {
     const wide = ctx.network.addCast(indices, "kINT64");
     return reshape(ctx, expandTo(ctx, wide, index.shape), [...index.shape, 1]);

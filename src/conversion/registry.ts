@@ -117,8 +117,11 @@ export class Registry {
     return this;
   }
 
-  /** Registers every converter a module exports, alone or in arrays. `origin` is the module's name for docs. */
-  registerModule(module: Record<string, unknown>, origin: string): this {
+  /**
+   * Registers every converter a module exports, alone or in arrays. `origin` is the module's name for docs. With `unique`
+   * none may replace another.
+   */
+  registerModule(module: Record<string, unknown>, origin: string, { unique = false } = {}): this {
     let found = 0;
     for (const exported of Object.values(module).flat()) {
       if (isWithoutConverter(exported)) {
@@ -132,9 +135,16 @@ export class Registry {
         continue;
       }
       if (!isConverter(exported) && !isNodeEvaluator(exported) && !isComplexForm(exported)) continue;
+      const [known, name] = isConverter(exported)
+        ? [this.#converters, operatorName(exported.schema)]
+        : isComplexForm(exported)
+          ? [this.#complexForms, exported.complex]
+          : [this.#nodeEvaluators, exported.kind];
+      if (unique && known.has(name)) {
+        throw new TrtorchError("internal", `${origin} registers ${name}, which ${this.#origins.get(name)} has already`);
+      }
       this.register(exported);
-      if (isConverter(exported)) this.#origins.set(operatorName(exported.schema), origin);
-      else if (isNodeEvaluator(exported)) this.#origins.set(exported.kind, origin);
+      if (!isComplexForm(exported)) this.#origins.set(name, origin);
       found++;
     }
     if (found === 0) {

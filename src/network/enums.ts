@@ -126,24 +126,6 @@ export type LoopOutput = (typeof LOOP_OUTPUTS)[number];
 export const BOUNDING_BOX_FORMATS = ["kCORNER_PAIRS", "kCENTER_SIZES"] as const;
 export type BoundingBoxFormat = (typeof BOUNDING_BOX_FORMATS)[number];
 
-const ELEMENT_BITS: Readonly<Record<DataType, number>> = {
-  kFLOAT: 32,
-  kHALF: 16,
-  kINT8: 8,
-  kINT32: 32,
-  kBOOL: 8,
-  kUINT8: 8,
-  kFP8: 8,
-  kBF16: 16,
-  kINT64: 64,
-  kINT4: 4,
-};
-
-/** Bits an element takes in memory. */
-export function elementBits(type: DataType): number {
-  return ELEMENT_BITS[type];
-}
-
 export function isFloat(type: DataType): boolean {
   return type === "kFLOAT" || type === "kHALF" || type === "kBF16" || type === "kFP8";
 }

@@ -35,6 +35,10 @@ their own are evaluated too. Each heading is a file under \`src/conversion\`; \`
 otherwise; \`cases\` are entries of \`test/conversion/cases/<family>.yaml\` that contain the operator, each held against PyTorch's
 recorded numbers. A schema's in-place twin (\`aten::relu_\`) comes with it: lowering turns writes into values.
 
+What is not a number wins PyTorch's maxima, minima and orders. Here the layers decide, and most pass over it: in \`max\`, \`amax\`,
+\`aminmax\`, \`argmax\`, \`sort\`, \`topk\`, \`kthvalue\`, \`median\`, norms of infinite order and max pooling. \`cummax\` and \`cummin\` do
+as PyTorch.
+
 ${sections.join("\n")}
 ## Control flow
 

@@ -2,8 +2,9 @@ import { isFloatingPoint } from "../../ir/scalar-type.js";
 import type { ActivationType } from "../../network/enums.js";
 import type { ITensor } from "../../network/layers.js";
 import { type Dim, floordiv } from "../../network/symbolic.js";
+import { sliceAxis } from "../axes.js";
 import type { ConversionContext } from "../context.js";
-import { constantLike, elementWise, normalizeAxis, reshape, toFloatTensor } from "../operands.js";
+import { constantLike, elementWise, floatResult, normalizeAxis, reshape, toFloatTensor } from "../operands.js";
 import { type Converter, converter } from "../registry.js";
 import * as scalars from "../scalars.js";
 import { Scalar, type TensorValue } from "../values.js";
@@ -28,7 +29,7 @@ function floatOf(ctx: ConversionContext, self: TensorValue): ITensor {
 }
 
 function like(ctx: ConversionContext, self: TensorValue, tensor: ITensor): TensorValue {
-  return ctx.tensorValue(tensor, isFloatingPoint(self.dtype) ? self.dtype : "float32");
+  return ctx.tensorValue(tensor, floatResult(self.dtype));
 }
 
 function known(ctx: ConversionContext, scalar: Scalar): number {
@@ -198,14 +199,6 @@ export const glu = converter("aten::glu(Tensor self, int dim=-1) -> Tensor", (ct
   const { network } = ctx;
   const axis = normalizeAxis(ctx, dim, self.dims.length);
   const half = floordiv(self.dims[axis] as Dim, 2);
-  const size = self.dims.map((extent, i) => (i === axis ? half : extent));
-  const stride = self.dims.map(() => 1);
-  const part = (start: Dim): ITensor =>
-    network.addSlice(
-      self.tensor,
-      self.dims.map((_, i) => (i === axis ? start : 0)),
-      size,
-      stride,
-    );
+  const part = (start: Dim): ITensor => sliceAxis(ctx, self.tensor, axis, start, half);
   return like(ctx, self, network.addElementWise(part(0), network.addActivation(part(half), "kSIGMOID"), "kPROD"));
 });

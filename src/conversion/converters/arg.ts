@@ -1,5 +1,6 @@
 import type { ITensor } from "../../network/layers.js";
 import { add, bounds, type Dim, floordiv, sub, volume } from "../../network/symbolic.js";
+import { sliceAxis } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import { castTo, normalizeAxis, reshape } from "../operands.js";
 import { converter } from "../registry.js";
@@ -71,15 +72,7 @@ function nth(
 ): Ordered {
   const { values, indices, axis } = topK(ctx, self, add(rank, 1), dim, largest);
   const offset = values.dims.length - Math.max(self.dims.length, 1);
-  const last = (tensor: ITensor): ITensor =>
-    rank === 0
-      ? tensor
-      : ctx.network.addSlice(
-          tensor,
-          tensor.dims.map((_, i) => (i === axis + offset ? rank : 0)),
-          tensor.dims.map((extent, i) => (i === axis + offset ? 1 : extent)),
-          tensor.dims.map(() => 1),
-        );
+  const last = (tensor: ITensor): ITensor => sliceAxis(ctx, tensor, axis + offset, rank, 1);
   const dims = keepdim
     ? self.dims.map((extent, i) => (i === axis ? 1 : extent))
     : self.dims.filter((_, i) => i !== axis);

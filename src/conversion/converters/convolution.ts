@@ -1,7 +1,7 @@
+import { isFloatingPoint } from "../../ir/scalar-type.js";
 import { constantOf } from "../../network/fold.js";
 import type { ITensor, Weights } from "../../network/layers.js";
-import type { Dim } from "../../network/symbolic.js";
-import { add } from "../../network/symbolic.js";
+import { like, padAxes, permute, sliceAxis, spliceDims } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import { elementWise, reshape } from "../operands.js";
 import { converter } from "../registry.js";
@@ -23,8 +23,11 @@ interface ConvolutionArguments {
  * Convolution and transposed convolution over 1 to 3 dims, with or without a batch dim. TensorRT has no 1-d convolution:
  * it runs as a 2-d one of height 1.
  */
-function convolution(ctx: ConversionContext, args: ConvolutionArguments): ITensor {
+function convolution(ctx: ConversionContext, args: ConvolutionArguments): TensorValue {
   const { network } = ctx;
+  if (!isFloatingPoint(args.input.dtype)) {
+    ctx.unsupported(`convolutions of ${args.input.dtype} tensors`, "Cast them to float first.");
+  }
   const spatial = args.weight.dims.length - 2;
   if (args.weight.dims.some((dim) => typeof dim !== "number")) {
     ctx.unsupported("the sizes of its weight are known only at run time", "Give the weight's input a fixed shape.");
@@ -76,16 +79,9 @@ function convolution(ctx: ConversionContext, args: ConvolutionArguments): ITenso
       postPadding: postPadding.map((pad) => Math.max(pad, 0)),
     });
     if (missing.some((count) => count > 0)) {
-      const size = y.dims.map((dim, axis) => (axis < 2 ? dim : add(dim, missing[axis - 2] as number)));
-      const zero = ctx.constant(y.type, [], [0]);
-      y = network.addSlice(
-        y,
-        size.map(() => 0),
-        size,
-        size.map(() => 1),
-        "kFILL",
-        zero,
-      );
+      const behind = [0, 0, ...missing];
+      const before = behind.map(() => 0);
+      y = padAxes(ctx, y, before, behind, "kFILL");
     }
   }
   if (args.bias !== null && bias === null) {
@@ -93,7 +89,7 @@ function convolution(ctx: ConversionContext, args: ConvolutionArguments): ITenso
     y = elementWise(ctx, ctx.tensorValue(y), ctx.tensorValue(reshape(ctx, args.bias.tensor, shape)), "kSUM").tensor;
   }
   if (flat) y = reshape(ctx, y, [...y.dims.slice(0, 2), ...y.dims.slice(3)]);
-  return unbatched ? reshape(ctx, y, y.dims.slice(1)) : y;
+  return like(ctx, args.input, unbatched ? reshape(ctx, y, y.dims.slice(1)) : y);
 }
 
 /** TensorRT-RTX has no kernels for dilated transposed convolutions: the same kernel with zeros in between is not dilated. */
@@ -105,7 +101,6 @@ function stretchKernel(
 ): [ITensor | Weights, number[]] {
   const { network } = ctx;
   let stretched = "id" in kernel ? kernel : network.addConstant(kernel);
-  const zero = ctx.constant(stretched.type, [], [0]);
   kernelSize.forEach((size, i) => {
     const step = dilation[i] as number;
     if (step === 1 || size === 1) return;
@@ -113,13 +108,10 @@ function stretchKernel(
     const dims = stretched.dims as readonly number[];
     // [.., size, ..] to [.., size, 1, ..], padded behind to [.., size, step, ..], flattened, its last zeros cut off.
     const column = reshape(ctx, stretched, [...dims.slice(0, axis + 1), 1, ...dims.slice(axis + 1)]);
-    const padded = column.dims.map((dim, at) => (at === axis + 1 ? step : dim));
-    const origin = padded.map(() => 0);
-    const ones = padded.map(() => 1);
-    const spread = network.addSlice(column, origin, padded, ones, "kFILL", zero);
+    const before = column.dims.map(() => 0);
+    const spread = padAxes(ctx, column, before, spliceDims(before, axis + 1, 1, step - 1), "kFILL");
     const flat = reshape(ctx, spread, [...dims.slice(0, axis), size * step, ...dims.slice(axis + 1)]);
-    const cut = flat.dims.map((dim, at) => (at === axis ? step * (size - 1) + 1 : dim));
-    stretched = network.addSlice(flat, origin.slice(1), cut, ones.slice(1));
+    stretched = sliceAxis(ctx, flat, axis, 0, step * (size - 1) + 1);
   });
   const size = stretched.dims.slice(2) as number[];
   return [constantOf(stretched) ?? stretched, size];
@@ -137,19 +129,10 @@ function namedPadding(
   const before = total.map((size) => Math.floor(size / 2));
   if (total.every((size) => size % 2 === 0)) return { input, padding: before };
   const x = input.tensor;
-  const lead = x.dims.length - kernel.length;
-  const start = x.dims.map((_, axis) => (axis < lead ? 0 : -(before[axis - lead] as number)));
-  const size: Dim[] = x.dims.map((dim, axis) => (axis < lead ? dim : add(dim, total[axis - lead] as number)));
-  const zero = ctx.constant(x.type, [], [0]);
-  const padded = ctx.network.addSlice(
-    x,
-    start,
-    size,
-    start.map(() => 1),
-    "kFILL",
-    zero,
-  );
-  return { input: ctx.tensorValue(padded), padding: kernel.map(() => 0) };
+  const lead = x.dims.slice(kernel.length).map(() => 0);
+  const behind = total.map((size, i) => size - (before[i] as number));
+  const padded = padAxes(ctx, x, [...lead, ...before], [...lead, ...behind], "kFILL");
+  return { input: like(ctx, input, padded), padding: kernel.map(() => 0) };
 }
 
 export const conv1d = converter(
@@ -213,9 +196,9 @@ export const convTranspose3d = converter(
 export const convTbc = converter(
   "aten::conv_tbc(Tensor self, Tensor weight, Tensor bias, int pad=0) -> Tensor",
   (ctx, { self, weight, bias, pad }) => {
-    const input = ctx.tensorValue(ctx.network.addShuffle(self.tensor, { firstTranspose: [1, 2, 0] }));
-    const kernel = ctx.tensorValue(ctx.network.addShuffle(weight.tensor, { firstTranspose: [2, 1, 0] }));
+    const input = like(ctx, self, permute(ctx, self.tensor, [1, 2, 0]));
+    const kernel = like(ctx, weight, permute(ctx, weight.tensor, [2, 1, 0]));
     const y = convolution(ctx, { input, weight: kernel, bias, stride: [1], padding: [pad], dilation: [1], groups: 1 });
-    return ctx.network.addShuffle(y, { firstTranspose: [2, 0, 1] });
+    return like(ctx, y, permute(ctx, y.tensor, [2, 0, 1]));
   },
 );

@@ -101,34 +101,14 @@ const LIMITS = {
 };
 
 export const indexPuts = [
-  converter(
-    "aten::index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor",
-    (ctx, { self, indices, values, accumulate }) => indexPut(ctx, self, indices, values, accumulate),
-    LIMITS,
-  ),
-  converter(
-    "aten::index_put.hacked_twin(Tensor self, Tensor[] indices, Tensor values, bool accumulate=False) -> Tensor",
-    (ctx, { self, indices, values, accumulate }) => indexPut(ctx, self, indices, values, accumulate),
-    LIMITS,
-  ),
-  converter(
-    "aten::_unsafe_index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor",
-    (ctx, { self, indices, values, accumulate }) => indexPut(ctx, self, indices, values, accumulate),
-    LIMITS,
-  ),
-  converter(
-    "aten::_unsafe_index_put.hacked_twin(Tensor self, Tensor[] indices, Tensor values, bool accumulate=False) -> Tensor",
-    (ctx, { self, indices, values, accumulate }) => indexPut(ctx, self, indices, values, accumulate),
-    LIMITS,
-  ),
-  converter(
-    "aten::_index_put_impl.hacked_twin(Tensor self, Tensor[] indices, Tensor values, bool accumulate=False, bool unsafe=False) -> Tensor",
-    (ctx, { self, indices, values, accumulate }) => indexPut(ctx, self, indices, values, accumulate),
-    LIMITS,
-  ),
-  converter(
-    "aten::_index_put_impl(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False, bool unsafe=False) -> Tensor",
-    (ctx, { self, indices, values, accumulate }) => indexPut(ctx, self, indices, values, accumulate),
-    LIMITS,
-  ),
+  ...["index_put", "_unsafe_index_put", "_index_put_impl"].flatMap((name) => {
+    const unsafe = name === "_index_put_impl" ? ", bool unsafe=False" : "";
+    return ["(Tensor self, Tensor?[] indices", ".hacked_twin(Tensor self, Tensor[] indices"].map((start) =>
+      converter(
+        `aten::${name}${start}, Tensor values, bool accumulate=False${unsafe}) -> Tensor` as "aten::index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor",
+        (ctx, { self, indices, values, accumulate }) => indexPut(ctx, self, indices, values, accumulate),
+        LIMITS,
+      ),
+    );
+  }),
 ];

@@ -1,7 +1,7 @@
 import { inversePermutation, like, permute as permuted, range } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import { normalizeAxis } from "../operands.js";
-import { converter } from "../registry.js";
+import { type Converter, converter } from "../registry.js";
 import type { TensorValue } from "../values.js";
 
 function reordered(ctx: ConversionContext, self: TensorValue, axes: readonly number[]): TensorValue {
@@ -28,23 +28,24 @@ function permutedTo(ctx: ConversionContext, self: TensorValue, dims: readonly nu
 }
 
 export const permute = [
-  converter("aten::permute(Tensor(a) self, int[] dims) -> Tensor(a)", (ctx, { self, dims }) =>
+  "permute(Tensor(a) self, int[] dims) -> Tensor(a)",
+  "permute_copy(Tensor self, int[] dims) -> Tensor",
+].map((schema) =>
+  converter(`aten::${schema as "permute(Tensor self, int[] dims) -> Tensor"}`, (ctx, { self, dims }) =>
     permutedTo(ctx, self, dims),
   ),
-  converter("aten::permute_copy(Tensor self, int[] dims) -> Tensor", (ctx, { self, dims }) =>
-    permutedTo(ctx, self, dims),
-  ),
-];
+);
 
 export const transpose = [
-  converter("aten::transpose.int(Tensor(a) self, int dim0, int dim1) -> Tensor(a)", (ctx, { self, dim0, dim1 }) =>
-    transposed(ctx, self, dim0, dim1),
-  ),
-  converter("aten::transpose_copy.int(Tensor self, int dim0, int dim1) -> Tensor", (ctx, { self, dim0, dim1 }) =>
-    transposed(ctx, self, dim0, dim1),
-  ),
-  converter("aten::swapdims(Tensor(a) self, int dim0, int dim1) -> Tensor(a)", (ctx, { self, dim0, dim1 }) =>
-    transposed(ctx, self, dim0, dim1),
+  ...[
+    "transpose.int(Tensor(a) self, int dim0, int dim1) -> Tensor(a)",
+    "transpose_copy.int(Tensor self, int dim0, int dim1) -> Tensor",
+    "swapdims(Tensor(a) self, int dim0, int dim1) -> Tensor(a)",
+  ].map((schema) =>
+    converter(
+      `aten::${schema as "transpose.int(Tensor self, int dim0, int dim1) -> Tensor"}`,
+      (ctx, { self, dim0, dim1 }) => transposed(ctx, self, dim0, dim1),
+    ),
   ),
   converter("aten::swapaxes(Tensor(a) self, int axis0, int axis1) -> Tensor(a)", (ctx, { self, axis0, axis1 }) =>
     transposed(ctx, self, axis0, axis1),
@@ -56,27 +57,23 @@ function transposedMatrix(ctx: ConversionContext, self: TensorValue): TensorValu
   return self.dims.length < 2 ? self : transposed(ctx, self, -2, -1);
 }
 
+/** Views of one tensor; the conjugate of a real matrix is itself. */
+const views = (
+  names: readonly string[],
+  view: (ctx: ConversionContext, self: TensorValue) => TensorValue,
+): Converter[] =>
+  names.map((name) =>
+    converter(`aten::${name as "t"}(Tensor(a) self) -> Tensor(a)`, (ctx, { self }) => view(ctx, self)),
+  );
+
 export const matrixTranspose = [
-  converter("aten::t(Tensor(a) self) -> Tensor(a)", (ctx, { self }) => transposedMatrix(ctx, self)),
+  ...views(["t", "mT", "mT.a", "mH", "mH.a", "adjoint", "matrix_H", "matrix_H.a"], transposedMatrix),
   converter("aten::t_copy(Tensor self) -> Tensor", (ctx, { self }) => transposedMatrix(ctx, self)),
-  converter("aten::mT(Tensor(a) self) -> Tensor(a)", (ctx, { self }) => transposedMatrix(ctx, self)),
-  converter("aten::mT.a(Tensor(a) self) -> Tensor(a)", (ctx, { self }) => transposedMatrix(ctx, self)),
-  // The conjugate of a real matrix is itself.
-  converter("aten::mH(Tensor(a) self) -> Tensor(a)", (ctx, { self }) => transposedMatrix(ctx, self)),
-  converter("aten::mH.a(Tensor(a) self) -> Tensor(a)", (ctx, { self }) => transposedMatrix(ctx, self)),
-  converter("aten::adjoint(Tensor(a) self) -> Tensor(a)", (ctx, { self }) => transposedMatrix(ctx, self)),
-  converter("aten::matrix_H(Tensor(a) self) -> Tensor(a)", (ctx, { self }) => transposedMatrix(ctx, self)),
-  converter("aten::matrix_H.a(Tensor(a) self) -> Tensor(a)", (ctx, { self }) => transposedMatrix(ctx, self)),
 ];
 
-export const reversed = [
-  converter("aten::numpy_T(Tensor(a) self) -> Tensor(a)", (ctx, { self }) =>
-    reordered(ctx, self, range(self.dims.length).reverse()),
-  ),
-  converter("aten::numpy_T.a(Tensor(a) self) -> Tensor(a)", (ctx, { self }) =>
-    reordered(ctx, self, range(self.dims.length).reverse()),
-  ),
-];
+export const reversed = views(["numpy_T", "numpy_T.a"], (ctx, self) =>
+  reordered(ctx, self, range(self.dims.length).reverse()),
+);
 
 /** The axes `source` come to the places `destination`; the others keep their order. */
 function moved(
@@ -94,21 +91,13 @@ function moved(
   return reordered(ctx, self, inversePermutation(placeOf));
 }
 
-export const movedim = [
+export const movedim = ["movedim", "moveaxis"].flatMap((name) => [
   converter(
-    "aten::movedim.int(Tensor(a) self, int source, int destination) -> Tensor(a)",
+    `aten::${name as "movedim"}.int(Tensor(a) self, int source, int destination) -> Tensor(a)`,
     (ctx, { self, source, destination }) => moved(ctx, self, [source], [destination]),
   ),
   converter(
-    "aten::movedim.intlist(Tensor(a) self, int[] source, int[] destination) -> Tensor(a)",
+    `aten::${name as "movedim"}.intlist(Tensor(a) self, int[] source, int[] destination) -> Tensor(a)`,
     (ctx, { self, source, destination }) => moved(ctx, self, source, destination),
   ),
-  converter(
-    "aten::moveaxis.int(Tensor(a) self, int source, int destination) -> Tensor(a)",
-    (ctx, { self, source, destination }) => moved(ctx, self, [source], [destination]),
-  ),
-  converter(
-    "aten::moveaxis.intlist(Tensor(a) self, int[] source, int[] destination) -> Tensor(a)",
-    (ctx, { self, source, destination }) => moved(ctx, self, source, destination),
-  ),
-];
+]);

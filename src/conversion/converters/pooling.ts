@@ -356,7 +356,7 @@ function adaptivePooling(
 
 const BIN_LIMITS = {
   limits:
-    "Bins of unequal sizes are a product with a matrix: an infinity or what is not a number spoils the others of its row.",
+    "Bins of unequal sizes, or of sizes known only at run time, are a product with a matrix: an infinity spoils the others of its row.",
 };
 
 export const adaptiveAvgPool1d = converter(

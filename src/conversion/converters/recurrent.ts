@@ -1,5 +1,6 @@
 import type { ITensor } from "../../network/layers.js";
 import type { Dim } from "../../network/symbolic.js";
+import { sliceAxis } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import { elementWise } from "../operands.js";
 import { type Converter, converter } from "../registry.js";
@@ -29,14 +30,7 @@ function affine(ctx: ConversionContext, x: TensorValue, weight: TensorValue, bia
 function gate(ctx: ConversionContext, x: ITensor, index: number, count: number): ITensor {
   const last = x.dims.length - 1;
   const size = (x.dims[last] as number) / count;
-  const start = x.dims.map((_, axis) => (axis === last ? index * size : 0));
-  const dims = x.dims.map((dim, axis) => (axis === last ? size : dim));
-  return ctx.network.addSlice(
-    x,
-    start,
-    dims,
-    dims.map(() => 1),
-  );
+  return sliceAxis(ctx, x, last, index * size, size);
 }
 
 /**

@@ -1,13 +1,13 @@
-import { isFloatingPoint, type ScalarType } from "../../ir/scalar-type.js";
+import type { ScalarType } from "../../ir/scalar-type.js";
 import type { ITensor } from "../../network/layers.js";
 import type { ConversionContext } from "../context.js";
-import { castTo, constantLike, normalizeAxes, normalizeAxis, reshape } from "../operands.js";
+import { castTo, constantLike, floatResult, normalizeAxes, normalizeAxis, reshape } from "../operands.js";
 import { converter } from "../registry.js";
 import type { TensorValue } from "../values.js";
 
 /** In `dtype`, or the tensor's own type; integers become float32. A 0-d tensor is computed as one element. */
 function prepare(ctx: ConversionContext, self: TensorValue, dtype: ScalarType | null): [ITensor, ScalarType] {
-  const type = dtype ?? (isFloatingPoint(self.dtype) ? self.dtype : "float32");
+  const type = dtype ?? floatResult(self.dtype);
   const { tensor } = castTo(ctx, self, type);
   return [self.dims.length === 0 ? reshape(ctx, tensor, [1]) : tensor, type];
 }

@@ -100,10 +100,6 @@ export const sharedWithTensors: Converter[] = [
   evaluator("prim::min.self_int(SymInt[] self) -> int", (ctx, { self }) => extreme(ctx, self, scalars.min)),
   evaluator("prim::max.self_float(float[] self) -> float", (_ctx, { self }) => Math.max(...self)),
   evaluator("prim::min.self_float(float[] self) -> float", (_ctx, { self }) => Math.min(...self)),
-  evaluator("aten::sum.int(SymInt[] self) -> int", (_ctx, { self }) =>
-    scalars.toInt(self.map(numberOf).reduce(scalars.add, scalars.int(0))),
-  ),
-  evaluator("aten::sum.float(float[] self) -> float", (_ctx, { self }) => self.reduce((sum, value) => sum + value, 0)),
   evaluator("aten::sum.bool(bool[] self) -> int", (_ctx, { self }) => self.filter((value) => value).length),
   evaluator("prim::max.self_bool(bool[] self) -> bool", (_ctx, { self }) => self.includes(true)),
   evaluator("prim::min.self_bool(bool[] self) -> bool", (_ctx, { self }) => !self.includes(false)),
