@@ -130,6 +130,8 @@ function rest(ctx: ConversionContext, a: Operand, b: Operand, ofFloats: Division
 /** What an operator takes of a division of floats, all of them C's fmod and what follows from it. */
 interface Division {
   readonly ofNumbers: (a: number, b: number) => number;
+  /** Of numbers known only at run time, which stay sizes. */
+  readonly ofSizes: (a: Scalar, b: Scalar) => Scalar;
   /** For a divisor that is a power of two, by which quotient and product are exact. */
   readonly byPowerOfTwo: (ctx: ConversionContext, a: ITensor, b: ITensor) => ITensor;
   readonly ofTensors: (ctx: ConversionContext, a: ITensor, b: ITensor) => ITensor;
@@ -137,7 +139,7 @@ interface Division {
 
 const FLOAT_LIMITS = {
   limits:
-    "Floats exact for quotients below 2^24, by some 25 layers, or 1 to 8 where the divisor is a known power of two; that, dividing infinity, gives infinity.",
+    "Floats are exact for quotients below 2^24, by 25 to 40 small layers; by 1 to 8 for a power of two known at build time, by which infinity stays infinite.",
 };
 
 /** Half types in float32, as PyTorch computes them. */
@@ -146,13 +148,15 @@ function floatDivision(
   a: Operand,
   b: Operand,
   dtype: ScalarType,
-  { ofNumbers, byPowerOfTwo, ofTensors }: Division,
+  { ofNumbers, ofSizes, byPowerOfTwo, ofTensors }: Division,
 ): TensorValue {
-  const [x, y] = [a, b].map((operand) => {
+  const [m, n] = [a, b].map((operand) => {
     const scalar = asScalar(operand);
-    return scalar === undefined ? undefined : scalars.knownNumber(scalars.castScalar(scalar, dtype).value);
+    return scalar === undefined ? undefined : scalars.castScalar(scalar, dtype);
   });
+  const [x, y] = [m, n].map((scalar) => (scalar === undefined ? undefined : scalars.knownNumber(scalar.value)));
   if (x !== undefined && y !== undefined) return scalarTensorOf(ctx, scalars.float(ofNumbers(x, y)), dtype);
+  if (m !== undefined && n !== undefined) return scalarTensorOf(ctx, ofSizes(m, n), dtype);
   const compute = y !== undefined && Number.isInteger(Math.log2(Math.abs(y))) ? byPowerOfTwo : ofTensors;
   const wide = broadcastOperands(ctx, [castTo(ctx, a, dtype), castTo(ctx, b, dtype)], "float32") as [ITensor, ITensor];
   return castTo(ctx, ctx.tensorValue(compute(ctx, ...wide), "float32"), dtype);
@@ -208,12 +212,14 @@ function lessProduct(ctx: ConversionContext, a: ITensor, b: ITensor, quotient: I
 
 const FMOD: Division = {
   ofNumbers: (a, b) => a % b,
+  ofSizes: scalars.fmod,
   byPowerOfTwo: (ctx, a, b) => lessProduct(ctx, a, b, truncate(ctx, ctx.network.addElementWise(a, b, "kDIV"))),
   ofTensors: fmod,
 };
 
 const REMAINDER: Division = {
   ofNumbers: (a, b) => (onOtherSide(a % b, b) ? (a % b) + b : a % b),
+  ofSizes: scalars.mod,
   byPowerOfTwo: (ctx, a, b) => lessProduct(ctx, a, b, ctx.network.addElementWise(a, b, "kFLOOR_DIV")),
   ofTensors: (ctx, a, b) => {
     const rest = fmod(ctx, a, b);
@@ -223,6 +229,7 @@ const REMAINDER: Division = {
 
 const FLOOR: Division = {
   ofNumbers: (a, b) => (b === 0 ? a / b : Math.round((a - (a % b)) / b) - Number(onOtherSide(a % b, b))),
+  ofSizes: scalars.floordiv,
   byPowerOfTwo: (ctx, a, b) => ctx.network.addElementWise(a, b, "kFLOOR_DIV"),
   ofTensors: (ctx, a, b) => {
     const { network } = ctx;
