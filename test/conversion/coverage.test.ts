@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
 import { defaultRegistry } from "../../src/conversion/default-registry.js";
+import { converter } from "../../src/conversion/registry.js";
 import { parseSchema } from "../../src/ir/schema.js";
 
 const registry = defaultRegistry();
@@ -66,3 +67,12 @@ for (const [who, file, count] of [
     t.strictSame(missing, []);
   });
 }
+
+t.test("a converter that replaces another by mistake fails", (t) => {
+  const relu = converter("aten::relu(Tensor self) -> Tensor", (_ctx, { self }) => self);
+  t.throws(() => defaultRegistry().registerModule({ relu }, "converters/twice", { unique: true }), {
+    message: "converters/twice registers aten::relu, which converters/activation has already",
+  });
+  t.doesNotThrow(() => defaultRegistry().registerModule({ relu }, "converters/mine"));
+  t.end();
+});
