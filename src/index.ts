@@ -3,6 +3,7 @@ import { buildEngine, type EngineOptions } from "./backends/tensorrt/index.js";
 import type { Capabilities } from "./conversion/context.js";
 import { defaultRegistry } from "./conversion/default-registry.js";
 import type { Converter, Registry } from "./conversion/registry.js";
+import type { ExportedOptions } from "./exported/index.js";
 import type { Graph } from "./ir/graph.js";
 import type { DimRange } from "./ir/input-spec.js";
 import type { Program } from "./ir/module.js";
@@ -119,8 +120,8 @@ export class Model {
 }
 
 /** Reads a TorchScript archive or a torch.export program. */
-export function load(path: string): Model {
-  return new Model(loadModel(path));
+export function load(path: string, options: ExportedOptions = {}): Model {
+  return new Model(loadModel(path, options));
 }
 
 export interface CompiledModel {

@@ -145,7 +145,7 @@ export async function convertConfigured(model: ModelConfig, backend: Backend): P
     import("../worker/model.js"),
   ]);
   const registry = await loadRegistry(model.converters);
-  const { network } = await convertModel(loadModel(model.source), {
+  const { network } = await convertModel(loadModel(model.source, { mutatedBuffers: model.mutatedBuffers }), {
     method: model.method,
     inputs: model.inputs,
     registry,

@@ -4,6 +4,7 @@ import type {
   BuilderSettings,
   Fallback,
   JobInput,
+  MutatedBuffers,
   Precision,
   Requirements,
   StoreSettings,
@@ -53,6 +54,7 @@ export interface ModelConfig {
   readonly source: string;
   readonly method: string;
   readonly inputs: readonly JobInput[] | null;
+  readonly mutatedBuffers: MutatedBuffers;
   readonly backend: Backend;
   readonly targets: readonly Target[];
   readonly precisions: readonly Precision[];

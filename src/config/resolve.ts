@@ -259,6 +259,7 @@ class Resolver {
     const shared = {
       method: option(shape.method.unwrap(), "method")?.value ?? "forward",
       inputs,
+      mutatedBuffers: option(shape.mutated_buffers.unwrap(), "mutated_buffers")?.value ?? ("refuse" as const),
       backend,
       targets,
       precisions,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ARTIFACTS, BACKENDS } from "../plan/job.js";
+import { ARTIFACTS, BACKENDS, MUTATED_BUFFERS } from "../plan/job.js";
 import { DTYPE_NAMES, keysOf, PRECISION_NAMES } from "./names.js";
 
 declare module "zod" {
@@ -146,6 +146,11 @@ const modelOptions = {
   method: z.string().optional(),
   inputs: z.array(input).optional().meta({ description: "In the method's order." }),
   fallback: fallback.optional(),
+  mutated_buffers: z.enum(MUTATED_BUFFERS).optional().meta({
+    label: "mode",
+    description:
+      "Buffers and inputs that a torch.export program writes to: an error (refuse, the default), their new values as outputs, or buffers as inputs and outputs.",
+  }),
   golden: z
     .string()
     .optional()

@@ -3,6 +3,7 @@ import { type Block, Graph, type Node, type SourceRange, type Value } from "../i
 import { findSchema, findSchemas } from "../ir/operators.js";
 import { isFloatingPoint, type ScalarType, scalarTypeCode } from "../ir/scalar-type.js";
 import { type FunctionSchema, operatorName, type Argument as Parameter } from "../ir/schema.js";
+import { placeOf } from "../ir/state-write.js";
 import { Tensor } from "../ir/tensor.js";
 import {
   BoolType,
@@ -21,7 +22,6 @@ import { hasEffect } from "../lowering/effects.js";
 import { TrtorchError } from "../util/errors.js";
 import { Names } from "../util/names.js";
 import { importHigherOrder } from "./higher-order.js";
-import { placeOf } from "./mutations.js";
 import { scalarOperator, scalarSchema } from "./scalar-operators.js";
 import {
   type Argument,

@@ -2,12 +2,13 @@ import { ObjectValue } from "../ir/constant.js";
 import type { Graph, Value } from "../ir/graph.js";
 import type { InputSpec } from "../ir/input-spec.js";
 import type { Program } from "../ir/module.js";
+import { placeOf, type StateWrite, stateWriteError } from "../ir/state-write.js";
 import type { Tensor } from "../ir/tensor.js";
 import { IntType, type Type } from "../ir/type.js";
 import { Archive } from "../torchscript/archive.js";
 import { TrtorchError } from "../util/errors.js";
 import { ConstantPool, type Frame, GraphImporter } from "./importer.js";
-import { findMutations, placeOf } from "./mutations.js";
+import { findMutations } from "./mutations.js";
 import { type Package, readPackage } from "./package.js";
 import { outputNames } from "./pytree.js";
 import { dtypeOf, type InputSpecJson, untag } from "./schema.js";
@@ -20,9 +21,11 @@ export interface ExportedOptions {
   /**
    * What becomes of buffers and inputs that the program writes to. An engine keeps no state between runs: `refuse`
    * makes it an error that names them (the default), `outputs` returns their new values after the program's outputs,
-   * named `buffer_<name>` and `input_<name>`.
+   * named `buffer_<name>` and `input_<name>`. With `inputs_and_outputs` the buffers' old values are inputs as well,
+   * after the program's and named `buffer_<name>`, and the new ones are `buffer_<name>_out`: the caller carries the state
+   * from run to run.
    */
-  readonly mutatedBuffers?: "refuse" | "outputs";
+  readonly mutatedBuffers?: "refuse" | "outputs" | "inputs_and_outputs";
 }
 
 /**
@@ -51,6 +54,10 @@ export function exportedProgram(archive: Archive, options: ExportedOptions = {})
     built ??= guarded(source, () => buildGraph(source, program));
     return built;
   };
+  const inputs = (): InputSpec[] => {
+    const state = program.mutatedBuffers === "inputs_and_outputs" ? build().state : [];
+    return [...program.inputs.map(({ spec }) => spec), ...state];
+  };
   return {
     file: archive.file,
     format: "exported",
@@ -65,12 +72,12 @@ export function exportedProgram(archive: Archive, options: ExportedOptions = {})
     function(name) {
       throw new TrtorchError("usage", `an exported program has no function ${name}`);
     },
-    inputs: (method) => (method === "forward" ? program.inputs.map(({ spec }) => spec) : undefined),
+    inputs: (method) => (method === "forward" ? inputs() : undefined),
     get signature() {
       // Which buffers in-place operators write to is known once the graph is.
-      const more = program.mutatedBuffers === "outputs" ? build().mutated : [];
+      const more = program.mutatedBuffers === "refuse" ? [] : build().mutated;
       return {
-        inputs: program.inputs.map(({ spec }) => spec.name),
+        inputs: inputs().map(({ name }) => name),
         outputs: [...program.outputs.map(({ name }) => name), ...more],
       };
     },
@@ -88,7 +95,9 @@ interface Description {
   }[];
   /** By the position of the graph's output; those that are not listed are not returned. */
   readonly outputs: readonly { readonly name: string; readonly position: number }[];
-  readonly mutatedBuffers: "refuse" | "outputs";
+  /** Buffers that the signature says are written to. */
+  readonly mutated: ReadonlySet<string>;
+  readonly mutatedBuffers: NonNullable<ExportedOptions["mutatedBuffers"]>;
 }
 
 function describe(source: Package, options: ExportedOptions): Description {
@@ -144,15 +153,16 @@ function describe(source: Package, options: ExportedOptions): Description {
   return {
     inputs,
     weights,
-    outputs: describeOutputs(source, options),
+    ...describeOutputs(source, options),
     mutatedBuffers: options.mutatedBuffers ?? "refuse",
   };
 }
 
-function describeOutputs(source: Package, options: ExportedOptions): Description["outputs"] {
+function describeOutputs(source: Package, options: ExportedOptions): Pick<Description, "outputs" | "mutated"> {
   const { signature } = source.program.graph_module;
   const returned: { position: number; isNone: boolean }[] = [];
   const mutated: { name: string; position: number }[] = [];
+  const buffers = new Set<string>();
   signature.output_specs.forEach((json, position) => {
     const spec = untag(json);
     switch (spec.tag) {
@@ -165,14 +175,16 @@ function describeOutputs(source: Package, options: ExportedOptions): Description
       case "buffer_mutation":
       case "parameter_mutation":
       case "user_input_mutation": {
-        const [what, name] =
+        const [what, name]: [StateWrite["what"], string] =
           spec.tag === "buffer_mutation"
             ? ["buffer", spec.value.buffer_name]
             : spec.tag === "parameter_mutation"
               ? ["parameter", spec.value.parameter_name]
               : ["input", spec.value.user_input_name];
-        if (options.mutatedBuffers !== "outputs") throw refusal(what, name, definitionOf(source, spec.value.arg.name));
-        mutated.push({ name: mutatedName(what, name), position });
+        if ((options.mutatedBuffers ?? "refuse") === "refuse")
+          throw refusal({ what, name, location: definitionOf(source, spec.value.arg.name) });
+        if (what !== "input") buffers.add(name);
+        mutated.push({ name: mutatedName(what, name, options), position });
         break;
       }
       default:
@@ -183,7 +195,7 @@ function describeOutputs(source: Package, options: ExportedOptions): Description
   const outputs = returned.flatMap(({ position, isNone }, i) =>
     isNone ? [] : [{ name: names[i] as string, position }],
   );
-  return [...outputs, ...mutated];
+  return { outputs: [...outputs, ...mutated], mutated: buffers };
 }
 
 function userInput(
@@ -215,6 +227,8 @@ interface Built {
   readonly graph: Graph;
   /** Names of the outputs that are the new values of what in-place operators write to. */
   readonly mutated: readonly string[];
+  /** Inputs in place of the buffers that are written to. */
+  readonly state: readonly InputSpec[];
 }
 
 function buildGraph(source: Package, program: Description): Built {
@@ -227,7 +241,7 @@ function buildGraph(source: Package, program: Description): Built {
     constants: new ConstantPool(),
     autocast: undefined,
   };
-  const kept = new Map<Value, { what: string; name: string }>();
+  const kept = new Map<Value, { what: StateWrite["what"]; name: string }>();
   for (const { spec, type } of program.inputs) {
     const value = graph.addInput(importer.names.unique(spec.name), type);
     frame.values.set(spec.name, value);
@@ -254,15 +268,26 @@ function buildGraph(source: Package, program: Description): Built {
   }
   // Programs that were not decomposed write in place, and their signature does not say so.
   const mutated: string[] = [];
+  const written = new Set<Value>();
   for (const { target, node } of findMutations(graph, new Set(kept.keys()))) {
-    const { what, name } = kept.get(target) as { what: string; name: string };
+    const { what, name } = kept.get(target) as { what: StateWrite["what"]; name: string };
     if (program.mutatedBuffers === "refuse")
-      throw refusal(what, name, placeOf(node.sourceRange) ?? { file: source.file });
+      throw refusal({ what, name, location: placeOf(node.sourceRange) ?? { file: source.file } });
     graph.registerOutput(target);
-    mutated.push(mutatedName(what, name));
+    mutated.push(mutatedName(what, name, program));
+    written.add(target);
   }
+  const state: InputSpec[] = [];
+  program.weights.forEach(({ qualifiedName, tensor, isBuffer }, i) => {
+    const weight = weights[i] as Value;
+    const isWritten = written.has(weight) || program.mutated.has(qualifiedName);
+    if (program.mutatedBuffers !== "inputs_and_outputs" || !isWritten) return;
+    const name = stateName(isBuffer ? "buffer" : "parameter", qualifiedName);
+    weight.replaceAllUsesWith(graph.addInput(importer.names.unique(name), weight.type));
+    state.push({ name, dtype: tensor.dtype, dims: tensor.sizes, isState: true });
+  });
   importer.dropUnused(weights);
-  return { graph, mutated };
+  return { graph, mutated, state };
 }
 
 /** Where the user's code computes a value of the graph. */
@@ -273,21 +298,17 @@ function definitionOf(source: Package, name: string): { file: string; line?: num
   return placeOf(new SourceRanges().of(node?.metadata)) ?? { file: source.file };
 }
 
-const mutatedName = (what: string, name: string): string => `${what}_${name.replace(/\W+/g, "_")}`;
+const stateName = (what: StateWrite["what"], name: string): string => `${what}_${name.replace(/\W+/g, "_")}`;
 
-function refusal(what: string, name: string, location: { file: string; line?: number }): TrtorchError {
-  return new TrtorchError(
-    "unsupported",
-    `the program writes to its ${what} "${name}", and an engine keeps nothing between runs`,
-    {
-      location,
-      hint:
-        what === "input"
-          ? "Clone the input before writing to it, or ask for its new value as an extra output."
-          : "If it was exported in training mode, call model.eval() first; else ask for its new value as an extra output.",
-    },
-  );
+/** An engine's bindings all have names of their own. */
+function mutatedName(what: StateWrite["what"], name: string, { mutatedBuffers }: ExportedOptions): string {
+  const isInputToo = what !== "input" && mutatedBuffers === "inputs_and_outputs";
+  return `${stateName(what, name)}${isInputToo ? "_out" : ""}`;
 }
+
+const REMEDY = "; or set mutated_buffers: outputs (inputs_and_outputs for buffers) in the config.";
+
+const refusal = (write: StateWrite): TrtorchError => stateWriteError(write, REMEDY);
 
 function unsupported(source: Package, message: string): TrtorchError {
   return new TrtorchError("unsupported", message, { location: { file: source.file } });

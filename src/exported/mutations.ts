@@ -1,4 +1,4 @@
-import { allNodes, type Graph, type Node, type SourceRange, type Value } from "../ir/graph.js";
+import { allNodes, type Graph, type Node, type Value } from "../ir/graph.js";
 import { writtenInputs } from "../lowering/effects.js";
 import { Storages } from "../lowering/storages.js";
 import { isTensor, knownOf } from "../lowering/views.js";
@@ -33,10 +33,4 @@ export function findMutations(graph: Graph, targets: ReadonlySet<Value>): Mutati
 function tensorsOf(value: Value): readonly Value[] {
   const elements = value.node.kind === "prim::ListConstruct" ? value.node.inputs : [value];
   return elements.filter(({ type }) => isTensor(type));
-}
-
-/** `model.py:12`, for messages. */
-export function placeOf(range: SourceRange | undefined): { file: string; line?: number; text?: string } | undefined {
-  if (range === undefined || range.file === "") return undefined;
-  return { file: range.file, line: range.line, ...(range.text === undefined ? {} : { text: range.text }) };
 }

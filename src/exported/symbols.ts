@@ -38,12 +38,22 @@ export function dimOf(
   const { symbol, scale, offset } = linear;
   const range = ranges?.[symbol];
   // A network's dims are at least 1, whatever the bounds of the symbol.
-  const min = Math.max(1, bound(range?.min_val, 0) * scale + offset);
+  const smallest = bound(range?.min_val, 0);
+  const min = Math.max(1, smallest * scale + offset);
+  // 2 is what torch.export notes for a size that it did not single out as 0 or 1. A program takes a size of 1 there, as
+  // PyTorch's own check of a program's inputs does: it asks for a minimum above 2 only.
+  const least = smallest === 2 ? Math.max(1, scale + offset) : min;
   const max = bound(range?.max_val, Infinity) * scale + offset;
   if (min === max) return min;
   const opt = Math.min(Math.max(hint?.as_int ?? min, min), max);
   const factor = scale === 1 ? symbol : `${scale}*${symbol}`;
-  return { min, opt, max, symbol: offset === 0 ? factor : `${factor} ${offset < 0 ? "-" : "+"} ${Math.abs(offset)}` };
+  return {
+    min,
+    opt,
+    max,
+    ...(least < min && { least }),
+    symbol: offset === 0 ? factor : `${factor} ${offset < 0 ? "-" : "+"} ${Math.abs(offset)}`,
+  };
 }
 
 function bound(value: Bound | undefined, unbounded: number): number {

@@ -3,29 +3,46 @@ import { allNodes, type Block, type Graph, type Node, type Value } from "../ir/g
 import { Tensor } from "../ir/tensor.js";
 import { AnyType, ClassType, type Type } from "../ir/type.js";
 import type { LoweringReport } from "./report.js";
+import { StateWrites } from "./state-writes.js";
+import { isTensor } from "./views.js";
 
 /**
  * Makes the attributes of the root module constants: a `prim::GetAttr` chain from `self` becomes what it leads to, and
  * `training` is false. An attribute that the method writes is followed through the graph as a variable: what is read is
- * what was last written, also through branches and loops; that the module would keep it for the next call is dropped
- * and recorded. A tensor that several attributes share stays one constant. `self` is no input afterwards unless
+ * what was last written, also through branches and loops; that the module would keep it for the next call is
+ * recorded, and for tensors told to `state`. A tensor that several attributes share stays one constant. `self` is no input afterwards unless
  * something else uses it.
  */
-export function freeze(graph: Graph, root: ObjectValue, report: LoweringReport): boolean {
+export function freeze(
+  graph: Graph,
+  root: ObjectValue,
+  report: LoweringReport,
+  state: StateWrites = new StateWrites(),
+): boolean {
   const [self] = graph.inputs;
   if (self?.type.kind !== "ClassType") return false;
-  new Freezer(graph, root, report).run(self);
+  new Freezer(graph, root, report, state).run(self);
   return true;
 }
 
 /** Attributes that the method writes, by object and name. */
-type Cell = { readonly object: ObjectValue; readonly name: string; type: Type };
+interface Cell {
+  readonly object: ObjectValue;
+  readonly name: string;
+  readonly type: Type;
+  readonly path: string;
+  /** The first that writes it. */
+  readonly node: Node;
+  /** Is what it held before the call read anywhere? */
+  isRead: boolean;
+}
 type Environment = Map<Cell, Value>;
 
 class Freezer {
   readonly #graph: Graph;
   readonly #report: LoweringReport;
   readonly #root: ObjectValue;
+  readonly #state: StateWrites;
   readonly #objects = new Map<Value, { readonly object: ObjectValue; readonly path: string }>();
   readonly #cells = new Map<ObjectValue, Map<string, Cell>>();
   /** Constants by what they hold: objects and tensors by identity, the rest by type and text. */
@@ -33,9 +50,10 @@ class Freezer {
   /** Constants stand before this, in the order in which they are first read. */
   readonly #anchor: Node;
 
-  constructor(graph: Graph, root: ObjectValue, report: LoweringReport) {
+  constructor(graph: Graph, root: ObjectValue, report: LoweringReport, state: StateWrites) {
     this.#graph = graph;
     this.#root = root;
+    this.#state = state;
     this.#report = report;
     this.#anchor = graph.block.prependNode(graph.createNode("prim::Param"));
   }
@@ -46,7 +64,9 @@ class Freezer {
       if (node.kind === "prim::GetAttr") this.#follow(node);
       else if (node.kind === "prim::SetAttr") this.#addCell(node);
     }
-    this.#block(this.#graph.block, new Map());
+    const last: Environment = new Map();
+    this.#block(this.#graph.block, last);
+    for (const [cell, value] of last) this.#followState(cell, value);
     // What is left of the chains, innermost objects last.
     for (const [value] of [...this.#objects].reverse()) {
       if (value !== self && !value.hasUses && value.node.kind === "prim::GetAttr") value.node.destroy();
@@ -54,6 +74,15 @@ class Freezer {
     }
     this.#anchor.destroy();
     if (!self.hasUses) this.#graph.block.paramNode.eraseOutput(0);
+  }
+
+  /** Tensors that a later call would find. What becomes of lists, dicts and numbers is recorded only. */
+  #followState(cell: Cell, last: Value): void {
+    const before = cell.object.attributes.get(cell.name) ?? null;
+    const { node, isRead } = cell;
+    const held = cell.type.kind === "OptionalType" ? cell.type.element : cell.type;
+    if (!(before instanceof Tensor) && !(before === null && isTensor(held))) return;
+    this.#state.follow(this.#graph, { name: cell.path, before, isRead, node }, last);
   }
 
   #follow(node: Node): void {
@@ -64,12 +93,14 @@ class Freezer {
   }
 
   #addCell(node: Node): void {
-    const object = this.#objects.get(node.input())?.object;
-    if (object === undefined) return;
+    const owner = this.#objects.get(node.input());
+    if (owner === undefined) return;
+    const { object } = owner;
     const names = this.#cells.get(object) ?? new Map<string, Cell>();
     const name = node.string("name");
-    const type = names.get(name)?.type ?? node.input(1).type;
-    names.set(name, { object, name, type });
+    const type = node.input(1).type;
+    const path = `${owner.path}.${name}`;
+    if (!names.has(name)) names.set(name, { object, name, type, path, node, isRead: false });
     this.#cells.set(object, names);
   }
 
@@ -94,6 +125,7 @@ class Freezer {
     if (owner === undefined || this.#objects.has(node.output())) return;
     const cell = this.#cell(node);
     if (cell !== undefined) {
+      if (!environment.has(cell)) cell.isRead = true;
       node.output().replaceAllUsesWith(this.#current(cell, owner.path, environment, node.output().type));
       node.destroy();
       return;
@@ -176,6 +208,7 @@ class Freezer {
     const node = this.#construct(value, type, name) ?? this.#graph.createConstant(value, type);
     node.insertBefore(this.#anchor);
     node.output().debugName = name;
+    if (value instanceof Tensor) this.#state.addTensor(value, name);
     this.#constants.set(key, node.output());
     return node.output();
   }

@@ -8,6 +8,7 @@ import { eliminateDeadCode } from "./eliminate-dead-code.js";
 import { emit } from "./emit.js";
 import { functionalResults } from "./functional-forms.js";
 import type { LoweringReport } from "./report.js";
+import type { StateWrites } from "./state-writes.js";
 import { type Storage, Storages, writtenFor } from "./storages.js";
 import { isTensor, knownOf } from "./views.js";
 
@@ -17,12 +18,13 @@ import { isTensor, knownOf } from "./views.js";
  * like) and every other view of these, which are taken anew. What a branch or a loop writes becomes a result of it.
  *
  * Throws `unsupported`, naming both nodes, where it depends on the run whether two values share memory that is written,
- * where a write has no form without writing, and where an operator that nobody knows may have written what is used.
+ * where a write has no form without writing, and where an operator that nobody knows may have written what is used. `state`
+ * is told of writes to inputs and constants.
  */
-export function functionalize(graph: Graph, report: LoweringReport): boolean {
+export function functionalize(graph: Graph, report: LoweringReport, state?: StateWrites): boolean {
   const hasWrites = !writes(graph).next().done;
   if (!hasWrites && [...allNodes(graph.block)].every((node) => doubtfulInputs(node).length === 0)) return false;
-  new Functionalizer(graph, report).run();
+  new Functionalizer(graph, report, state).run();
   return hasWrites;
 }
 
@@ -77,6 +79,7 @@ class Environment {
 class Functionalizer {
   readonly #graph: Graph;
   readonly #report: LoweringReport;
+  readonly #state: StateWrites | undefined;
   readonly #dtypes = new Dtypes();
   /** A node's first and last position in the order of the text. */
   readonly #from = new Map<Node, number>();
@@ -86,9 +89,10 @@ class Functionalizer {
   readonly #storages: Storages;
   #version = 0;
 
-  constructor(graph: Graph, report: LoweringReport) {
+  constructor(graph: Graph, report: LoweringReport, state: StateWrites | undefined) {
     this.#graph = graph;
     this.#report = report;
+    this.#state = state;
     for (const node of writes(graph)) this.#nameResults(node);
     // A carried value that the body only writes to in place is the same tensor all along.
     eliminateDeadCode(graph);
@@ -352,6 +356,7 @@ class Functionalizer {
       const { base } = this.#storages.place(target).storage;
       const isInput = base.node === this.#graph.block.paramNode;
       // The caller's tensor stays as it is: an engine writes to its outputs only.
+      this.#state?.writeInPlace(base, node, this.#graph);
       if (isInput) this.#report.record("functionalize", "write to an input", node, base.name);
     }
     this.#report.record("functionalize", kind, node);

@@ -21,6 +21,7 @@ import { removeOptionals } from "./remove-optionals.js";
 import { removeRoundTrips } from "./remove-round-trips.js";
 import { LoweringReport, type Removal } from "./report.js";
 import { resolveBranches } from "./resolve-branches.js";
+import { StateWrites } from "./state-writes.js";
 import { unrollLoops } from "./unroll-loops.js";
 
 export interface LoweringOptions {
@@ -62,25 +63,31 @@ const UNROLL_BUDGET = 200_000;
  * 10. fold-batch-norm
  * 11. pool-constants: each constant once, at the front
  *
+ * Throws `unsupported` where a later call would read what the method leaves in its module (see {@link StateWrites}).
+ *
  * A `prim::If` or `prim::Loop` that depends on shapes or on data stays: conversion resolves those on shapes.
  */
 export function lower(program: Program, method: string, options: LoweringOptions = {}): LoweredMethod {
   const report = new LoweringReport();
   const graph = program.method(program.typeName, method).copy();
+  // What becomes of state in a program of torch.export is decided where that is read.
+  const state = program.format === "torchscript" ? new StateWrites() : undefined;
   const stages = new Stages(graph, report, options);
   stages.run("bind-defaults", () => bindDefaults(graph, options.inputCount));
   stages.run("inline-calls", () => inlineCalls(graph, program));
-  stages.run("freeze", () => freeze(graph, program.root, report));
+  stages.run("freeze", () => freeze(graph, program.root, report, state));
   stages.run("remove-messages", () => removeMessages(graph, report));
   stages.simplify();
+  if (state?.settle(graph) === true) stages.simplify();
   stages.run("remove-dropout", () => removeDropout(graph, report));
-  stages.run("functionalize", () => functionalize(graph, report));
+  stages.run("functionalize", () => functionalize(graph, report, state));
   stages.simplify();
   stages.run("merge-duplicates", () => mergeDuplicates(graph));
   stages.run("remove-no-ops", () => removeNoOps(graph, report));
   stages.run("fold-batch-norm", () => foldBatchNorm(graph, report));
   stages.run("eliminate-dead-code", () => eliminateDeadCode(graph));
   stages.run("pool-constants", () => poolConstants(graph));
+  state?.check(graph);
   return { graph, removed: report.removals };
 }
 

@@ -26,6 +26,10 @@ export interface Target {
   readonly computeCapabilities: readonly number[];
 }
 
+/** What becomes of buffers and inputs that a torch.export program writes to. */
+export const MUTATED_BUFFERS = ["refuse", "outputs", "inputs_and_outputs"] as const;
+export type MutatedBuffers = (typeof MUTATED_BUFFERS)[number];
+
 /** An input as far as the config says it; what is null comes from the model file. */
 export interface JobInput {
   readonly name: string | null;
@@ -104,6 +108,7 @@ export interface Job {
   readonly method: string;
   /** In the method's order. Null: the file (`.pt2`) says it all. */
   readonly inputs: readonly JobInput[] | null;
+  readonly mutatedBuffers: MutatedBuffers;
   readonly precision: Precision;
   readonly backend: Backend;
   readonly target: Target;

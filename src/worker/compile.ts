@@ -69,7 +69,7 @@ class JobRun {
     const job = this.#job;
     const { registry, program } = await this.#phase("load", async () => ({
       registry: await loadRegistry(job.converters),
-      program: loadModel(job.source),
+      program: loadModel(job.source, { mutatedBuffers: job.mutatedBuffers }),
     }));
     const model = await convertWithFallback(program, {
       method: job.method,

@@ -1,4 +1,4 @@
-import { exportedProgram } from "../exported/index.js";
+import { type ExportedOptions, exportedProgram } from "../exported/index.js";
 import type { Graph, Value } from "../ir/graph.js";
 import type { DimRange, InputSpec } from "../ir/input-spec.js";
 import type { Program } from "../ir/module.js";
@@ -9,9 +9,9 @@ import { readTorchScript } from "../torchscript/index.js";
 import { TrtorchError } from "../util/errors.js";
 
 /** Reads a model file: a TorchScript archive or a torch.export program, told apart by what is inside. */
-export function loadModel(path: string): Program {
+export function loadModel(path: string, options: ExportedOptions = {}): Program {
   const archive = Archive.open(path);
-  return archive.kind === "exported" ? exportedProgram(archive) : readTorchScript(archive);
+  return archive.kind === "exported" ? exportedProgram(archive, options) : readTorchScript(archive);
 }
 
 /**
@@ -35,14 +35,12 @@ export function resolveInputs(
     return fromConfig(graph, given);
   }
   const specs = given === null ? declared : merge(program.file, declared, given);
-  for (const spec of specs) {
-    for (const dim of spec.dims) {
-      if (typeof dim !== "number" && !Number.isFinite(dim.max)) {
-        throw new TrtorchError("config", `${program.file}: input "${spec.name}" has a size without an upper bound`, {
-          hint: "Export with torch.export.Dim(..., max=N), or give the input min, opt and max in the config.",
-        });
-      }
-    }
+  for (const { name, dims } of specs) {
+    const axis = dims.findIndex((dim) => typeof dim !== "number" && !Number.isFinite(dim.max));
+    if (axis < 0) continue;
+    throw new TrtorchError("config", `${program.file}: dim ${axis} of input "${name}" has no upper bound`, {
+      hint: "Export with torch.export.Dim(..., max=N), or give the input min, opt and max in the config.",
+    });
   }
   return [...specs];
 }
@@ -87,22 +85,19 @@ function inferDtype(value: Value): ScalarType {
   return "float32";
 }
 
-/** The file's inputs, narrowed to what the config asks for. */
+/** The file's inputs, narrowed to what the config asks for. State, which is not the program's own input, may be left out. */
 function merge(file: string, declared: readonly InputSpec[], given: readonly JobInput[]): InputSpec[] {
-  if (given.length !== declared.length) {
-    throw new TrtorchError("config", `${file} takes ${declared.length} inputs, the config describes ${given.length}`, {
-      hint: `The program's inputs are ${declared.map(({ name }) => name).join(", ")}. They may be left out of the config.`,
+  const own = declared.filter(({ isState }) => isState !== true);
+  if (given.length !== declared.length && given.length !== own.length) {
+    throw new TrtorchError("config", `${file} takes ${own.length} inputs, the config describes ${given.length}`, {
+      hint: `The program's inputs are ${own.map(({ name }) => name).join(", ")}. They may be left out of the config.`,
     });
   }
-  const symbols = new Map<string, number | DimRange>();
+  const symbols = new Map<string, { readonly size: number | DimRange; readonly where: string }>();
   return declared.map((spec, i) => {
-    const input = given.find(({ name }) => name === spec.name) ?? (given[i] as JobInput);
-    if (input.dtype !== null && input.dtype !== spec.dtype) {
-      throw new TrtorchError(
-        "config",
-        `input "${spec.name}" was exported as ${spec.dtype}, the config says ${input.dtype}`,
-      );
-    }
+    const input = given.find(({ name }) => name === spec.name) ?? given[i];
+    if (input === undefined) return spec;
+    const dtype = inputDtype(spec, input);
     if (input.dims.length !== spec.dims.length) {
       throw new TrtorchError(
         "config",
@@ -113,27 +108,45 @@ function merge(file: string, declared: readonly InputSpec[], given: readonly Job
       const narrowed = narrow(spec.name, axis, dim, input.dims[axis] as number | DimRange);
       if (typeof dim === "number" || dim.symbol === undefined) return narrowed;
       const known = symbols.get(dim.symbol);
-      if (known !== undefined && JSON.stringify(known) !== JSON.stringify(narrowed)) {
+      const where = `dim ${axis} of input "${spec.name}"`;
+      if (known !== undefined && sizeText(known.size) !== sizeText(narrowed)) {
         throw new TrtorchError(
           "config",
-          `input "${spec.name}": dim ${axis} is ${dim.symbol}, which another input gives other sizes`,
+          `${known.where} and ${where} are both ${dim.symbol} in the export, the config gives ` +
+            `${sizeText(known.size)} and ${sizeText(narrowed)}`,
+          { hint: "Give both the same sizes: the program holds for inputs where they are equal." },
         );
       }
-      symbols.set(dim.symbol, narrowed);
+      symbols.set(dim.symbol, { size: narrowed, where });
       return narrowed;
     });
-    return { ...spec, dims };
+    return { ...spec, dtype, dims };
   });
+}
+
+function inputDtype(spec: InputSpec, given: JobInput): ScalarType {
+  if (given.dtype === null || given.dtype === spec.dtype) return spec.dtype;
+  // No engine takes doubles: the program computes with floats in their place.
+  if (spec.dtype === "float64" && given.dtype === "float32") return "float32";
+  throw new TrtorchError(
+    "config",
+    `input "${spec.name}" was exported as ${spec.dtype}, the config says ${given.dtype}`,
+  );
+}
+
+function sizeText(size: number | DimRange): string {
+  return typeof size === "number" ? String(size) : `${size.min}..${size.opt}..${size.max}`;
 }
 
 function narrow(name: string, axis: number, dim: number | DimRange, asked: number | DimRange): number | DimRange {
   const range = typeof asked === "number" ? { min: asked, opt: asked, max: asked } : asked;
-  const bounds = typeof dim === "number" ? { min: dim, max: dim } : dim;
+  const bounds = typeof dim === "number" ? { min: dim, max: dim } : { min: dim.least ?? dim.min, max: dim.max };
   if (range.min < bounds.min || range.max > bounds.max) {
+    const max = Number.isFinite(bounds.max) ? String(bounds.max) : "∞";
     const constraint =
       typeof dim === "number"
         ? `exported with the fixed size ${dim}`
-        : `exported with ${dim.min} <= ${dim.symbol ?? "size"} <= ${dim.max}`;
+        : `exported with ${bounds.min} <= ${dim.symbol ?? "size"} <= ${max}`;
     throw new TrtorchError(
       "config",
       `input "${name}": dim ${axis} was ${constraint}, the config asks for ${range.min}..${range.max}`,

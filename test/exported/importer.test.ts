@@ -268,6 +268,16 @@ t.test("state: refused by name and line, or returned", async (t) => {
     t.strictSame(program.signature?.outputs, ["output_0", "output_1", "buffer_count"]);
     t.equal(program.method(program.typeName, "forward").outputs.length, 3);
   }
+  for (const name of ["buffer_mutation", "buffer_mutation_core"]) {
+    const file = fileURLToPath(new URL(`${name}.pt2`, FIXTURES));
+    const program = loadExported(file, { mutatedBuffers: "inputs_and_outputs" });
+    t.equal(program.signature?.inputs.at(-1), "buffer_count");
+    t.equal(program.signature?.outputs.at(-1), "buffer_count_out");
+    t.match(program.inputs("forward")?.at(-1), { name: "buffer_count", isState: true });
+    const graph = program.method(program.typeName, "forward");
+    t.equal(graph.inputs.length, program.signature?.inputs.length);
+    t.ok(graph.inputs.at(-1)?.hasUses, "the run starts from what it is given");
+  }
   t.equal(load("batch_norm_train", { mutatedBuffers: "outputs" }).outputs.length, 2);
   t.doesNotThrow(() => load("in_place"), "writes to what the program itself made are its own business");
 });

@@ -10,6 +10,7 @@ import { verify } from "../../src/ir/verifier.js";
 import { className } from "../../src/lowering/inline-calls.js";
 import { lower } from "../../src/lowering/pipeline.js";
 import { loadTorchScript } from "../../src/torchscript/index.js";
+import { TrtorchError } from "../../src/util/errors.js";
 import { nodesOf, python, runPython } from "./harness.js";
 
 /** A program of graphs in text, by class and method. */
@@ -150,6 +151,73 @@ t.test("attributes are frozen, shared ones once, written ones followed", async (
   const tensors = [...graph.nodes()].filter(({ outputs }) => outputs[0] && constantOf(outputs[0]) instanceof Tensor);
   t.equal(tensors.length, 2, "the shared tensor is one constant");
   t.match(removed, [{ kind: "state write", count: 2, details: ["self.count"] }]);
+});
+
+t.test("what a later call would find again is refused, what it would not is dropped", async (t) => {
+  const root = (): ObjectValue =>
+    new ObjectValue(
+      "__torch__.M",
+      new Map<string, Tensor | boolean | null>([
+        ["cache", Tensor.of("float32", [2], [1, 2])],
+        ["none", null],
+        ["training", true],
+      ]),
+    );
+  const run = (body: string): string => {
+    const text = `graph(%self : __torch__.M, %x : Tensor, %c : bool):
+        %one : int = prim::Constant[value=1]()
+        %false : bool = prim::Constant[value=0]()
+        %cache : Tensor = prim::GetAttr[name="cache"](%self)
+        ${body.replaceAll("\n", "\n        ")}`;
+    try {
+      lower(program(root(), { "__torch__.M.forward": text }), "forward");
+    } catch (error) {
+      if (error instanceof TrtorchError) return `${error.location?.file}:${error.location?.line} ${error.message}`;
+      throw error;
+    }
+    return "dropped";
+  };
+  const refused = (what: string): string =>
+    `m.py:7 the program writes to its ${what}, and an engine keeps nothing between runs`;
+  const assign = '= prim::SetAttr[name="cache"](%self, %new) # m.py:7:1';
+  const buffer = refused('buffer "cache"');
+  t.equal(
+    run(`%y : Tensor = aten::add(%x, %cache, %one)\n%new : Tensor = aten::neg(%x)\n ${assign}\nreturn (%y)`),
+    buffer,
+  );
+  t.equal(run(`%new : Tensor = aten::neg(%x)\n ${assign}\nreturn (%new)`), "dropped", "written before it is read");
+  t.equal(run(`%new : Tensor = aten::add(%cache, %one, %one)\n ${assign}\nreturn (%x)`), "dropped", "a counter");
+  t.equal(run(`%y : Tensor = aten::add_(%cache, %x, %one) # m.py:7:1\nreturn (%y)`), buffer);
+  t.equal(run(`%y : Tensor = aten::add_(%cache, %x, %one) # m.py:7:1\nreturn (%x)`), "dropped", "nobody reads it");
+  t.equal(
+    run(`%z : Tensor = aten::zero_(%cache)\n%y : Tensor = aten::add_(%z, %x, %one)\nreturn (%y)`),
+    "dropped",
+    "overwritten before it is read",
+  );
+  const inBranch = (condition: string, grown: string): string => `%t : bool = prim::GetAttr[name="training"](%self)
+%n : int = aten::size(%x, %one)
+ = prim::If(${condition})
+  block0():
+    %new : Tensor = ${grown}
+     ${assign}
+    -> ()
+  block1():
+    -> ()
+%now : Tensor = prim::GetAttr[name="cache"](%self)
+%y : Tensor = aten::add(%x, %now, %one)
+return (%y)`;
+  t.equal(run(inBranch("%t", "aten::neg(%x)")), "dropped", "an engine is in eval mode");
+  t.equal(run(inBranch("%c", "aten::neg(%x)")), buffer);
+  t.equal(run(inBranch("%c", "aten::mul(%cache, %n)")), buffer);
+  t.equal(run(inBranch("%c", "aten::add(%n, %one)")), "dropped", "a table that grows with the sizes");
+  t.equal(run("%y : Tensor = aten::relu_(%x) # m.py:7:1\nreturn (%y)"), refused('input "x"'));
+  t.equal(
+    run(`%old : Tensor? = prim::GetAttr[name="none"](%self)
+ = prim::SetAttr[name="none"](%self, %x) # m.py:7:1
+return (%x, %old)`),
+    refused('buffer "none"'),
+    "the first call would find nothing there",
+  );
 });
 
 t.test("batch normalization goes into the convolution", async (t) => {

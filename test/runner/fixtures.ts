@@ -31,6 +31,7 @@ export function job(id: string, changes: Partial<Job> = {}): Job {
     source: "/nowhere/model.ts",
     method: "forward",
     inputs: null,
+    mutatedBuffers: "refuse",
     precision: "fp32",
     backend: "tensorrt",
     target: { kind: "device", name: "device", computeCapabilities: [] },

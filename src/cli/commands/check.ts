@@ -54,20 +54,24 @@ async function report(model: ModelConfig): Promise<SupportReport | Unreadable> {
   const { loadRegistry } = await import("../../worker/custom-converters.js");
   try {
     const registry = await loadRegistry(model.converters);
-    return await checkMethodOperatorSupport(load(model.source), model.method, {
-      name: model.name,
-      registry,
-      ...(model.backend !== "onnxruntime" && { backend: model.backend }),
-      ...(model.inputs !== null && {
-        inputs: model.inputs.map(
-          ({ name, dtype, dims }): InputDeclaration => ({
-            ...(name !== null && { name }),
-            ...(dtype !== null && { dtype }),
-            shape: dims,
-          }),
-        ),
-      }),
-    });
+    return await checkMethodOperatorSupport(
+      load(model.source, { mutatedBuffers: model.mutatedBuffers }),
+      model.method,
+      {
+        name: model.name,
+        registry,
+        ...(model.backend !== "onnxruntime" && { backend: model.backend }),
+        ...(model.inputs !== null && {
+          inputs: model.inputs.map(
+            ({ name, dtype, dims }): InputDeclaration => ({
+              ...(name !== null && { name }),
+              ...(dtype !== null && { dtype }),
+              shape: dims,
+            }),
+          ),
+        }),
+      },
+    );
   } catch (error) {
     if (!(error instanceof TrtorchError) || error.code === "internal") throw error;
     const { message, hint, location } = error;

@@ -75,12 +75,17 @@ async function examine(file: string, name: string): Promise<Inspection> {
 }
 
 async function examineModel(file: string) {
-  const { checkMethodOperatorSupport, load } = await import("../../index.js");
+  const { defaultRegistry, load } = await import("../../index.js");
+  const { lower } = await import("../../lowering/pipeline.js");
+  const { makeReport } = await import("../../artifacts/report.js");
   const model = load(file);
+  const registry = defaultRegistry();
   const methods = [];
   for (const name of model.methods) {
     const inputs = model.program.inputs(name);
-    const report = await checkMethodOperatorSupport(model, name);
+    // Sizes may be open still: nothing is converted.
+    const { graph, removed } = lower(model.program, name);
+    const report = makeReport({ model: file, method: name, registry, graph, removals: removed });
     methods.push({
       name,
       inputs:
@@ -138,7 +143,8 @@ async function examineOnnx(file: string, name: string) {
 }
 
 function formatDim(dim: number | DimRange): string {
-  return typeof dim === "number" ? String(dim) : `${dim.min}..${dim.max}`;
+  if (typeof dim === "number") return String(dim);
+  return `${dim.least ?? dim.min}..${Number.isFinite(dim.max) ? dim.max : "∞"}`;
 }
 
 function describe(inspection: Inspection): string {
