@@ -40,6 +40,8 @@ export const DEFAULT_CACHE_DIR = ".trtorch-build";
 
 const TORCHSCRIPT = [".ts", ".pt", ".pth", ".jit", ".torchscript"];
 
+const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._+-]*$/;
+
 interface SourceFile {
   readonly path: string;
   readonly name: string;
@@ -158,10 +160,16 @@ class Resolver {
     const items = Array.isArray(read.models) ? (read.models as unknown[]) : [];
     const models: ModelConfig[] = [];
     const names = new Map<string, { source: string; index: number }>();
+    const sourcesOf = new Map<number, SourceFile[]>();
+    for (const [index, item] of items.entries()) {
+      if (isRecord(item)) sourcesOf.set(index, await this.#sources(item, ["models", index]));
+    }
+    // A command line has no place for names.
+    if (this.#file === null) this.#nameByFolders(sourcesOf);
     for (const [index, item] of items.entries()) {
       if (!isRecord(item)) continue;
       const path = ["models", index];
-      const sources = await this.#sources(item, path);
+      const sources = sourcesOf.get(index) as SourceFile[];
       for (const source of sources) {
         const key = source.name.toLowerCase();
         const other = names.get(key);
@@ -307,6 +315,20 @@ class Resolver {
     }
   }
 
+  /** Files of one name in several folders take the folder's name to their own. */
+  #nameByFolders(sourcesOf: Map<number, SourceFile[]>): void {
+    const count = new Map<string, number>();
+    const keyOf = ({ name }: SourceFile): string => name.toLowerCase();
+    for (const source of [...sourcesOf.values()].flat()) count.set(keyOf(source), (count.get(keyOf(source)) ?? 0) + 1);
+    for (const [index, sources] of sourcesOf) {
+      const named = sources.map((source) => {
+        const name = this.#fill("{parent}-{stem}", source.path);
+        return (count.get(keyOf(source)) ?? 0) > 1 && MODEL_NAME.test(name) ? { ...source, name } : source;
+      });
+      sourcesOf.set(index, named);
+    }
+  }
+
   async #sources(item: Record<string, unknown>, path: Path): Promise<SourceFile[]> {
     if (typeof item.source !== "string") return [];
     const at = [...path, "source"];
@@ -325,7 +347,7 @@ class Resolver {
       }
       this.#checkSource(file, at);
       const name = this.#fill(pattern, file);
-      if (!/^[A-Za-z0-9][A-Za-z0-9._+-]*$/.test(name)) {
+      if (!MODEL_NAME.test(name)) {
         const where = typeof item.name === "string" ? [...path, "name"] : at;
         this.#error(
           where,

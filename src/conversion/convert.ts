@@ -60,8 +60,10 @@ export class UnsupportedOperatorError extends TrtorchError {
   override readonly name = "UnsupportedOperatorError";
   /** `aten::flatten.using_ints`, or the kind of a node without a schema. */
   readonly operator: string;
+  readonly node: Node;
 
-  constructor(node: Node) {
+  /** `remedy` is another way out, told besides that of a converter. */
+  constructor(node: Node, remedy = "") {
     const operator = node.schema === undefined ? node.kind : operatorName(node.schema);
     const schema = node.schema === undefined ? undefined : printSchema(node.schema);
     const refusal = refusalOf(node.kind);
@@ -73,8 +75,9 @@ export class UnsupportedOperatorError extends TrtorchError {
           ? refusal.hint
           : schema === undefined
             ? "This construct of TorchScript has no counterpart; rewrite that part of the model."
-            : `Register one: export const op = converter("${schema}", (ctx, args) => ...) in a file named under converters: in the config.`,
+            : `Register one: export const op = converter("${schema}", (ctx, args) => ...) in a file named under converters: in the config.${remedy}`,
     });
+    this.node = node;
     this.operator = operator;
   }
 }
@@ -271,7 +274,7 @@ export function bindInputs(ctx: ConversionContext, graph: Graph, specs: readonly
 function makeInput(ctx: ConversionContext, spec: InputSpec, symbols: Map<string, SymInt>): TensorValue {
   if (spec.dtype === "float64") {
     throw new TrtorchError("unsupported", `input "${spec.name}": TensorRT has no float64`, {
-      hint: "Declare it fp32.",
+      hint: "Declare it fp32 in the config: doubles compute as floats.",
     });
   }
   // TensorRT reads bytes only to cast them.

@@ -14,6 +14,12 @@ const RANDOM: Refusal = {
   hint: "Pass the random tensor as an input of the model.",
 };
 
+/** Also of the objects that such operators take, which nothing can hand over. */
+export const QUANTIZED: Refusal = {
+  reason: "quantized tensors and packed weights are PyTorch's own and have no form in TensorRT",
+  hint: "Save the model before it is converted to quantized operators: int8 comes from fake_quantize_* in the model.",
+};
+
 const BOX_SIZED: Refusal = {
   reason: "its bins hold a number of pixels that depends on the boxes",
   hint: "Use torchvision.ops.roi_align (or ps_roi_align) with a sampling_ratio above 0.",
@@ -26,6 +32,7 @@ const REFUSALS: readonly (readonly [RegExp, Refusal])[] = [
     /^aten::(rand|randn|randint|randperm|rand_like|randn_like|randint_like|bernoulli|multinomial|normal|poisson|exponential|geometric|uniform|random)_?$/,
     RANDOM,
   ],
+  [/^quantized::/, QUANTIZED],
   [/^torchvision::(roi_pool|ps_roi_pool)$/, BOX_SIZED],
 ];
 

@@ -163,10 +163,25 @@ function tensorOf(storage: Storage, meta: TensorMeta | null | undefined, what: s
 }
 
 function pickledTensor(archive: Archive, path: string, kind: string, name: string): Tensor {
-  const value = readPickle(archive, path);
+  const inner = Archive.parse(archive.read(path), `${archive.file}(${path})`);
+  const subclass = inner.has("data.pkl") ? subclassIn(inner.text("data.pkl")) : undefined;
+  if (subclass !== undefined) {
+    throw new TrtorchError("unsupported", `the ${kind} "${name}" is a tensor subclass, ${subclass}`, {
+      location: { file: archive.file },
+      hint: "Before torch.export: torchao.utils.unwrap_tensor_subclass(model) makes plain tensors of it.",
+    });
+  }
+  const value = unpickle(inner, "data.pkl");
   if (value instanceof Tensor) return value;
   const what = value instanceof ObjectValue ? value.typeName : value instanceof TupleValue ? "a tuple" : "no tensor";
   throw broken(archive, `the ${kind} "${name}" in ${path} is ${what}`);
+}
+
+/** The class that a pickle makes with `_rebuild_from_type_v2`, which rebuilds objects of any class by code of its own. */
+function subclassIn(pickle: string): string | undefined {
+  if (!pickle.includes("ctorch._tensor\n_rebuild_from_type_v2\n")) return undefined;
+  const classes = [...pickle.matchAll(/c([\w.]+)\n([A-Z]\w*)\n/g)].map(([, module, name]) => `${module}.${name}`);
+  return classes.find((name) => !/^(torch|collections)\./.test(name)) ?? "not a plain tensor";
 }
 
 /** A file of `torch.save` within the archive. */

@@ -73,7 +73,7 @@ export function lower(program: Program, method: string, options: LoweringOptions
   // What becomes of state in a program of torch.export is decided where that is read.
   const state = program.format === "torchscript" ? new StateWrites() : undefined;
   const stages = new Stages(graph, report, options);
-  stages.run("bind-defaults", () => bindDefaults(graph, options.inputCount));
+  stages.run("bind-defaults", () => bindDefaults(graph, options.inputCount, report));
   stages.run("inline-calls", () => inlineCalls(graph, program));
   stages.run("freeze", () => freeze(graph, program.root, report, state));
   stages.run("remove-messages", () => removeMessages(graph, report));

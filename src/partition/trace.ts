@@ -2,6 +2,7 @@ import type { Capabilities } from "../conversion/context.js";
 import { ConversionContext, UndecidedWriteError } from "../conversion/context.js";
 import { decidedBranch, isUnrolled, RaisedError } from "../conversion/control-flow.js";
 import { bindInputs, Interpreter } from "../conversion/convert.js";
+import { QUANTIZED } from "../conversion/refusals.js";
 import type { Registry } from "../conversion/registry.js";
 import { holdsComplex, type IValue, ObjectInstance, Scalar, TensorValue } from "../conversion/values.js";
 import { type Constant, Device, EnumValue, TupleValue } from "../ir/constant.js";
@@ -397,6 +398,11 @@ class Recorder extends Interpreter {
         this.#materialize(item, value),
       ]);
       return this.#glue("prim::DictConstruct", items, DictType(key, value));
+    }
+    if (content instanceof ObjectInstance && content.typeName.includes(".quantized.")) {
+      throw new TrtorchError("unsupported", `a quantized layer cannot be taken apart: ${QUANTIZED.reason}`, {
+        hint: QUANTIZED.hint,
+      });
     }
     throw new TrtorchError(
       "unsupported",

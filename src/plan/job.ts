@@ -49,6 +49,13 @@ export interface Tolerance {
   readonly atol: number;
 }
 
+/** |error| that rounding explains, a precision; golden values come from fp32. */
+export const DEFAULT_TOLERANCE: Readonly<Record<Precision, Tolerance>> = {
+  fp32: { rtol: 1e-3, atol: 0 },
+  fp16: { rtol: 2e-2, atol: 0 },
+  bf16: { rtol: 8e-2, atol: 0 },
+};
+
 /** Which nodes may stay with Torch; `false` in {@link Job.fallback} means none. */
 export interface Fallback {
   readonly minBlockSize: number;

@@ -4,7 +4,7 @@ import { mapBounded } from "../util/bounded.js";
 import { withImports } from "./converter-files.js";
 import { computeCapability, type Device, type DeviceDiscovery, deviceKind } from "./device.js";
 import { checkFreshness, type Freshness, type KeyParts, keyOf } from "./freshness.js";
-import type { Backend, Job, Precision, Target, Tolerance } from "./job.js";
+import { type Backend, DEFAULT_TOLERANCE, type Job, type Precision, type Target, type Tolerance } from "./job.js";
 import { StatCache } from "./stat-cache.js";
 
 /** What a plan has to know of the machine. */
@@ -52,13 +52,6 @@ export interface PlanOptions {
   readonly durations?: ReadonlyMap<string, number>;
   readonly files?: StatCache;
 }
-
-/** |error| that rounding explains, a precision; golden values come from fp32. */
-export const DEFAULT_TOLERANCE: Readonly<Record<Precision, Tolerance>> = {
-  fp32: { rtol: 1e-3, atol: 0 },
-  fp16: { rtol: 2e-2, atol: 0 },
-  bf16: { rtol: 8e-2, atol: 0 },
-};
 
 /** Enough to keep a disk busy, and few enough for any limit on open files. */
 const MODELS_AT_ONCE = 16;

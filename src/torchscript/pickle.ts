@@ -461,7 +461,7 @@ class Unpickler {
     if (global === undefined) {
       this.fail(
         `asks for ${printable(`${module}.${name}`)}, which is not among the classes and functions that models are made of`,
-        "Loading this file in Python could run code of whoever made it. If you trust it: save the model with torch.jit.save.",
+        "Loading this file in Python could run code of whoever made it. If you trust it: save the model again with torch.jit.save or torch.export.save.",
       );
     }
     this.#stack.push(new GlobalItem(global));

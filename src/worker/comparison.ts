@@ -1,10 +1,12 @@
+import type { ScalarType } from "../ir/scalar-type.js";
 import type { Tensor } from "../ir/tensor.js";
-import type { Job, OutputComparison, Tolerance } from "../plan/job.js";
+import { DEFAULT_TOLERANCE, type Job, type OutputComparison, type Tolerance } from "../plan/job.js";
 import { TrtorchError } from "../util/errors.js";
 import { formatError } from "../util/format.js";
 
 /**
- * An output beside its reference: `max|error| <= atol + rtol * (1 + max|ref|)` passes; a NaN on one side only fails.
+ * An output beside its reference: `max|error| <= atol + rtol * (1 + max|ref|)` passes; a NaN on one side only fails. A
+ * precision's own tolerance is that of the output's dtype where this is coarser: a model in halves stays so at fp32.
  *
  * @throws TrtorchError `mismatch` where their dims differ
  */
@@ -37,7 +39,8 @@ export function compare(name: string, actual: Tensor, expected: Tensor, toleranc
     bb += y * y;
   }
   const norms = Math.sqrt(aa) * Math.sqrt(bb);
-  const allowed = tolerance.atol + tolerance.rtol * (1 + maxAbsReference);
+  const { rtol, atol } = widened(tolerance, actual.dtype);
+  const allowed = atol + rtol * (1 + maxAbsReference);
   return {
     output: name,
     dims: actual.sizes,
@@ -68,7 +71,8 @@ export class GoldenMismatch extends TrtorchError {
   override readonly name = "GoldenMismatch";
   readonly comparison: readonly OutputComparison[];
 
-  constructor(job: Pick<Job, "golden" | "precision">, comparison: readonly OutputComparison[]) {
+  /** `orders`: does the model sort, choose the largest, or suppress boxes? */
+  constructor(job: Pick<Job, "golden" | "precision">, comparison: readonly OutputComparison[], orders = false) {
     const { output, device, maxAbsError, allowed } = comparison.find(({ passed }) => !passed) as OutputComparison;
     const how =
       maxAbsError === null
@@ -76,12 +80,22 @@ export class GoldenMismatch extends TrtorchError {
         : `differs from ${job.golden} by ${formatError(maxAbsError)}, allowed is ${formatError(allowed)}`;
     super("mismatch", `${output}${device === undefined ? "" : ` on ${device}`} ${how}`, {
       hint:
-        job.precision === "fp32"
+        (job.precision === "fp32"
           ? "Check that the golden file was recorded with this model file, in eval mode."
-          : `Raise tolerance: for ${job.precision}, or keep operators in fp32: \`trtorch-build precision\` finds fp32_ops.`,
+          : `Raise tolerance: for ${job.precision}, or keep operators in fp32: \`trtorch-build precision\` finds fp32_ops.`) +
+        (orders ? " The model sorts or selects: equal and nearly equal scores may come in another order." : ""),
     });
     this.comparison = comparison;
   }
+}
+
+function widened(tolerance: Tolerance, dtype: ScalarType): Tolerance {
+  const own = dtype === "bfloat16" ? DEFAULT_TOLERANCE.bf16 : dtype === "float16" ? DEFAULT_TOLERANCE.fp16 : undefined;
+  // One that somebody stated counts as it is.
+  const isDefault = Object.values(DEFAULT_TOLERANCE).some(
+    ({ rtol, atol }) => rtol === tolerance.rtol && atol === tolerance.atol,
+  );
+  return own !== undefined && isDefault && own.rtol > tolerance.rtol ? own : tolerance;
 }
 
 const BOUNDS = [0, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10];

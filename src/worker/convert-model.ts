@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Capabilities } from "../conversion/context.js";
-import { type ConvertedNode, convert, type OutputStructure } from "../conversion/convert.js";
+import { type ConvertedNode, convert, type OutputStructure, UnsupportedOperatorError } from "../conversion/convert.js";
 import type { Registry } from "../conversion/registry.js";
 import { allNodes, type Graph } from "../ir/graph.js";
 import type { InputSpec } from "../ir/input-spec.js";
@@ -115,18 +115,25 @@ export async function convertModel(program: Program, options: ConvertModelOption
   return phase("convert", () => convertLowered(program, lowered, options));
 }
 
+const DECOMPOSE = " Or save program.run_decompositions(), which splits many operators into simpler ones.";
+
 function convertLowered(
   program: Program,
   lowered: LoweredModel,
   options: Pick<ConvertModelOptions, "registry" | "capabilities">,
 ): ConvertedModel {
-  const { network, outputStructure, nodes } = convert(lowered.graph, {
-    inputs: lowered.inputs,
-    registry: options.registry,
-    capabilities: options.capabilities,
-    outputNames: program.signature?.outputs,
-  });
-  return { ...lowered, network, outputStructure, converted: nodes };
+  try {
+    const { network, outputStructure, nodes } = convert(lowered.graph, {
+      inputs: lowered.inputs,
+      registry: options.registry,
+      capabilities: options.capabilities,
+      outputNames: program.signature?.outputs,
+    });
+    return { ...lowered, network, outputStructure, converted: nodes };
+  } catch (error) {
+    if (program.format !== "exported" || !(error instanceof UnsupportedOperatorError)) throw error;
+    throw new UnsupportedOperatorError(error.node, DECOMPOSE);
+  }
 }
 
 /** Writes `00-inline.ir`, `01-freeze.ir`, ... */

@@ -41,6 +41,8 @@ t.test("inspect: models, and files that are none", async (t) => {
     shown.stdout,
     /^lenet\.pt2: torch\.export, \d+\.\d kB\n\nmethod forward: 81194 parameters\n {2}input x: float32 \[1\.\.16, 1, 32, 32\]\n/,
   );
+  copyFileSync(fileURLToPath(new URL("../fixtures/exported/unbounded.pt2", import.meta.url)), join(root, "open.pt2"));
+  t.match((await trtorch(root, ["inspect", "open.pt2"])).stdout, /: float32 \[1\.\.∞, 3, 1\.\.∞\]\n/);
   t.equal((await trtorch(root, ["inspect", "text.ts"])).code, 2);
   write(root, { "junk.onnx": "hello" });
   t.match(await trtorch(root, ["inspect", "junk.onnx"]), {

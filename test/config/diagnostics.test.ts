@@ -444,6 +444,37 @@ t.test("without inputs, a file that holds no program is told for what it is", as
   );
 });
 
+t.test("files of one name on the command line are told apart by their folders", async (t) => {
+  const root = t.testdir({ a: { "export.pt2": "" }, b: { "export.pt2": "", "lone.pt2": "" } });
+  const files = ["a/export.pt2", "b/export.pt2", "b/lone.pt2"];
+  const none = { inputs: [], precisions: [], targets: [], emit: [], converters: [] };
+  const result = await loadCommandLine({ ...none, files }, root);
+  if (!result.ok) throw new Error(formatDiagnostics(result.error));
+  t.strictSame(
+    result.value.models.map(({ name }) => name),
+    ["a-export", "b-export", "lone"],
+  );
+  const twice = await loadCommandLine({ ...none, files: ["a/export.pt2", "a/export.pt2"] }, root);
+  t.match(twice.ok ? "" : formatDiagnostics(twice.error), /two models are called "a-export"/);
+});
+
+t.test("mutated_buffers: of defaults and of a model", async (t) => {
+  const result = await load(
+    t.testdir({}),
+    `version: 1
+defaults: { mutated_buffers: outputs }
+models:
+  - { name: a, source: models/export.pt2 }
+  - { name: b, source: models/export.pt2, mutated_buffers: inputs_and_outputs }
+`,
+  );
+  if (!result.ok) throw new Error(formatDiagnostics(result.error));
+  t.strictSame(
+    result.value.models.map(({ mutatedBuffers }) => mutatedBuffers),
+    ["outputs", "inputs_and_outputs"],
+  );
+});
+
 t.test("a good config, with defaults, globs and overrides", async (t) => {
   const root = t.testdir({});
   const result = await load(

@@ -50,8 +50,8 @@ t.test("inputs: sizes, ranges and what ties them", async (t) => {
   t.strictSame(lenet.methodNames, ["forward"]);
   t.equal(lenet.inputs("other"), undefined);
   const [x, y] = load("derived_dim").inputs("forward") ?? [];
-  t.strictSame(x?.dims[1], { min: 4, opt: 8, max: 128, symbol: "2*s94" });
-  t.strictSame(y?.dims[1], { min: 2, opt: 4, max: 64, symbol: "s94" });
+  t.strictSame(x?.dims[1], { min: 4, opt: 8, max: 128, least: 2, symbol: "2*s94" });
+  t.strictSame(y?.dims[1], { min: 2, opt: 4, max: 64, least: 1, symbol: "s94" });
   const [open] = load("unbounded").inputs("forward") ?? [];
   t.match(open?.dims, [{ min: 2, opt: 4, max: Infinity }, 3, { min: 2, opt: 8, max: Infinity }]);
 });
@@ -87,6 +87,25 @@ t.test("the layouts of older releases give the same program", async (t) => {
   t.strictSame(numbers("legacy_2.8_constants"), expected);
   t.strictSame(load("legacy_2.6_derived_dim").inputs("forward"), load("derived_dim").inputs("forward"));
   t.strictSame(load("legacy_2.6_unbounded").inputs("forward"), load("unbounded").inputs("forward"));
+});
+
+t.test("a weight of a tensor subclass is named with its class", async (t) => {
+  const changed = members("constants");
+  const path = "data/weights/model_weights_config.json";
+  const { config } = JSON.parse(String(changed.get(path))) as {
+    config: Record<string, { path_name: string; use_pickle?: boolean }>;
+  };
+  const payload = config["lin.weight"] as { path_name: string; use_pickle?: boolean };
+  payload.use_pickle = true;
+  changed.set(path, Buffer.from(JSON.stringify({ config })));
+  const pickle =
+    "ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._utils\n_rebuild_wrapper_subclass\nctorchao.q\nInt8Tensor\n";
+  const saved = [
+    { name: "w/data.pkl", data: Buffer.from(pickle) },
+    { name: "w/version", data: "3" },
+  ];
+  changed.set(`data/weights/${payload.path_name}`, Buffer.from(writeZip(saved)));
+  t.equal(refusal(changed), 'unsupported: the weight "lin.weight" is a tensor subclass, torchao.q.Int8Tensor');
 });
 
 t.test("broken archives", async (t) => {
@@ -240,11 +259,12 @@ t.test("expressions of sizes, in both spellings", async (t) => {
   const ranges = { s0: { min_val: 2, max_val: 10 }, u1: { min_val: null, max_val: null } };
   const dim = (text: string, hint?: number): unknown =>
     dimOf({ as_expr: { expr_str: text, hint: hint === undefined ? null : { as_int: hint } } }, ranges, "dim 0 of x");
-  t.strictSame(dim("s0", 4), { min: 2, opt: 4, max: 10, symbol: "s0" });
-  t.strictSame(dim("Symbol('s0', positive=True, integer=True)", 99), { min: 2, opt: 10, max: 10, symbol: "s0" });
-  t.strictSame(dim("8*s0 - 1", 31), { min: 15, opt: 31, max: 79, symbol: "8*s0 - 1" });
+  t.strictSame(dim("s0", 4), { min: 2, opt: 4, max: 10, least: 1, symbol: "s0" });
+  const other = dim("Symbol('s0', positive=True, integer=True)", 99);
+  t.strictSame(other, { min: 2, opt: 10, max: 10, least: 1, symbol: "s0" });
+  t.strictSame(dim("8*s0 - 1", 31), { min: 15, opt: 31, max: 79, least: 7, symbol: "8*s0 - 1" });
   t.strictSame(dim("Add(Mul(Integer(8), Symbol('s0')), Integer(-1))", 31), dim("8*s0 - 1", 31));
-  t.strictSame(dim("2*(s0 + 1) - s0"), { min: 4, opt: 4, max: 12, symbol: "s0 + 2" });
+  t.strictSame(dim("2*(s0 + 1) - s0"), { min: 4, opt: 4, max: 12, least: 3, symbol: "s0 + 2" });
   t.strictSame(dim("u1", 5), { min: 1, opt: 5, max: Infinity, symbol: "u1" });
   t.equal(dim("Integer(7)"), 7);
   for (const text of ["s0*s0", "Mod(s0, 8)", "s0//2", "s0 + s1", "-s0", "Max(3, s0)", "s0**2", "(s0", ""]) {

@@ -1,6 +1,7 @@
 import t from "tap";
 import type { Graph } from "../../src/ir/graph.js";
 import { bindDefaults } from "../../src/lowering/bind-defaults.js";
+import { LoweringReport } from "../../src/lowering/report.js";
 import { compile } from "../torchscript/compile.js";
 
 const inputs = (graph: Graph): (string | undefined)[] => graph.inputs.map(({ debugName }) => debugName);
@@ -10,7 +11,9 @@ t.test("what is no tensor becomes what the signature says, in a copy as well", a
     "def f(x: Tensor, n: int=12, flag: Optional[bool]=None) -> Tensor:\n  return torch.add(x, n)\n",
   );
   const copy = graph.copy();
-  t.equal(bindDefaults(copy), true);
+  const report = new LoweringReport();
+  t.equal(bindDefaults(copy, undefined, report), true);
+  t.match(report.removals, [{ kind: "default of an argument", count: 2, details: ["n = 12", "flag = None"] }]);
   t.strictSame(inputs(copy), ["x"]);
   const [add] = [...copy.nodes()].filter(({ kind }) => kind === "aten::add");
   t.equal(add?.input(1).node.attributes.get("value"), 12);

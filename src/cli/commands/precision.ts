@@ -91,7 +91,7 @@ async function examine(
 
 async function search(model: ModelConfig, options: PrecisionOptions, context: CliContext): Promise<ModelResult> {
   const { measurePrecision, searchFp32Ops } = await import("../../worker/fp32-search.js");
-  const { DEFAULT_TOLERANCE } = await import("../../plan/plan.js");
+  const { DEFAULT_TOLERANCE } = await import("../../plan/job.js");
   const network = await convertConfigured(model, model.backend);
   const reference = await referenceOf(network, model, options);
   const limits = (precision: Precision): Tolerance => ({

@@ -143,7 +143,7 @@ function checkCount(what: string, model: string, count: number, wanted: number):
 
 /** The precision's tolerance: the one given, else that of the manifest which a build writes beside an engine. */
 async function chooseTolerance(target: string, options: VerifyOptions): Promise<Tolerance> {
-  const { DEFAULT_TOLERANCE } = await import("../../plan/plan.js");
+  const { DEFAULT_TOLERANCE } = await import("../../plan/job.js");
   const precision = options.precision ?? (await manifestPrecision(dirname(target))) ?? "fp32";
   const { rtol, atol } = DEFAULT_TOLERANCE[precision];
   return { rtol: options.rtol ?? rtol, atol: options.atol ?? atol };
