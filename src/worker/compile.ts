@@ -95,7 +95,7 @@ class JobRun {
     const onReference = await this.#verify(model, parts, registry);
     const library = await findBuilder(job.backend);
     // A shared store may let one wait: not while this job has the GPU.
-    const taken = await this.#phase("build", () => this.#takeFromStore(parts, library));
+    const taken = await this.#takeFromStore(parts, library);
     const { made, onDevice } = await this.#context.withDevice(async () => {
       const made = await this.#phase("build", async () => {
         const engines: Built[] = [];
@@ -106,7 +106,7 @@ class JobRun {
       });
       return { made, onDevice: await this.#verifyOnDevice(made) };
     });
-    const built = await this.#phase("write", () => this.#keepInStore(parts, made, library));
+    const built = await this.#keepInStore(parts, made, library);
     const comparison = onDevice === null ? onReference : [...(onReference ?? []), ...onDevice.comparison];
     if (comparison?.some((output) => !output.passed))
       throw new GoldenMismatch(job, comparison, ordersResults(model.graph));

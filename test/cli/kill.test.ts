@@ -89,7 +89,7 @@ async function survives(
   }
   t.ok(checked > 0, `${KILLS} kills, ${checked} records looked at`);
   const last = await build(cwd).finished;
-  t.equal(last.code, 0, last.stdout);
+  t.equal(last.code, 0, `${last.stdout}${last.stderr}`);
   t.same(same(cwd), same(join(root, "calm")));
   t.same(tree(join(cwd, "engines")), tree(join(root, "calm/engines")), "no file is left over");
   // Else the test does not end.
