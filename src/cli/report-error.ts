@@ -1,5 +1,5 @@
 import { position } from "../config/diagnostic.js";
-import { formatLocation, TrtorchError } from "../util/errors.js";
+import { formatLocation, messageOf, TrtorchError } from "../util/errors.js";
 import { describeRefusal } from "../util/system-error.js";
 import type { CliContext, ExitCode } from "./context.js";
 import { ConfigError } from "./project.js";
@@ -46,7 +46,7 @@ function toJson(error: unknown, code: string): object {
     }));
     return { error: { code, message: `${diagnostics.length} mistakes`, diagnostics } };
   }
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const details = error instanceof TrtorchError ? { hint: error.hint, location: error.location } : {};
   return { error: { code, message, ...details } };
 }

@@ -3,7 +3,7 @@ import { type Storage, Tensor } from "../ir/tensor.js";
 import { Archive } from "../torchscript/archive.js";
 import { unpickle } from "../torchscript/pickle.js";
 import { viewOf } from "../torchscript/tensors.js";
-import { TrtorchError } from "../util/errors.js";
+import { messageOf, TrtorchError } from "../util/errors.js";
 import { dtypeOf, type ExportedProgramJson, SCHEMA_MAJORS, type SymInt, type TensorMeta } from "./schema.js";
 
 /** One program of a `.pt2` archive: its JSON, and its tensors by their names in the module. */
@@ -201,7 +201,7 @@ function readJson(archive: Archive, member: string): unknown {
         text.replace(/"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g, (word) => (word[0] === '"' ? word : `"${word}"`)),
       );
     } catch {
-      throw broken(archive, `${member} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+      throw broken(archive, `${member} is not JSON: ${messageOf(error)}`);
     }
   }
 }

@@ -1,6 +1,7 @@
 import { allNodes, constantOf, type Graph, type Node, type Value } from "../ir/graph.js";
 import { Tensor } from "../ir/tensor.js";
 import type { Type } from "../ir/type.js";
+import { argumentOf } from "./blocks.js";
 
 /** Give tensors laid out row by row, whatever they are given. */
 const CONTIGUOUS = named(
@@ -89,8 +90,7 @@ export class Layouts {
 
 /** The memory format that a node asks for; undefined where it asks for none, or to keep the tensor's. */
 export function memoryFormatOf(node: Node): "contiguous" | "other" | undefined {
-  const index = node.schema?.arguments.findIndex(({ name }) => name === "memory_format") ?? -1;
-  const format = index < 0 ? undefined : node.inputs[index];
+  const format = argumentOf(node, "memory_format");
   if (format === undefined) return undefined;
   const constant = constantOf(format);
   if (constant === null || constant === PRESERVE) return undefined;

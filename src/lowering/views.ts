@@ -1,7 +1,7 @@
 import { constantOf, type Graph, type Node, type Value } from "../ir/graph.js";
 import { type ScalarType, scalarTypeFromCode } from "../ir/scalar-type.js";
 import { IntType, ListType, type Type } from "../ir/type.js";
-import { constantBefore, intBefore } from "./blocks.js";
+import { argumentOf, constantBefore, intBefore } from "./blocks.js";
 import { Dtypes } from "./dtypes.js";
 import { emit } from "./emit.js";
 import { Layouts, memoryFormatOf } from "./layouts.js";
@@ -202,11 +202,9 @@ function listOf(node: Node, source: Value): View {
 
 /** `to` gives the tensor itself where nothing is to be converted. There is one device. */
 function isSameAfter(node: Node, source: Value, known: Known): boolean | undefined {
-  const at = (name: string): Value | undefined =>
-    node.inputs[node.schema?.arguments.findIndex((formal) => formal.name === name) ?? -1];
-  const copy = at("copy");
+  const copy = argumentOf(node, "copy");
   if (copy !== undefined && constantOf(copy) !== false) return constantOf(copy) === true ? false : undefined;
-  const [other, dtype] = [at("other"), at("dtype")];
+  const [other, dtype] = [argumentOf(node, "other"), argumentOf(node, "dtype")];
   const isKeeping = other === undefined && (dtype === undefined || constantOf(dtype) === null);
   if (!isKeeping) {
     const from = known.dtypeOf(source);

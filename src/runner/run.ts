@@ -10,7 +10,7 @@ import type { StatCache } from "../plan/stat-cache.js";
 import { publishDirectory, stageDirectory, sweepLeftovers } from "../util/atomic-write.js";
 import { bestEffort } from "../util/best-effort.js";
 import { mapBounded } from "../util/bounded.js";
-import { TrtorchError } from "../util/errors.js";
+import { messageOf, TrtorchError } from "../util/errors.js";
 import { type JobOutcome, type RunEvent, type RunSummary, summarize } from "./event.js";
 import { JobLogs } from "./job-log.js";
 import { makeSlots, Scheduler } from "./scheduler.js";
@@ -251,7 +251,7 @@ class Work {
       return { status: "restored", result, durationMs };
     } catch (error) {
       // The store only saves work; where it cannot, the work is done.
-      this.#warn(`cannot take ${job.id} from the store: ${error instanceof Error ? error.message : String(error)}`);
+      this.#warn(`cannot take ${job.id} from the store: ${messageOf(error)}`);
       return null;
     }
   }
@@ -278,7 +278,7 @@ class Work {
       try {
         await (await this.#store(job.store))?.put(`job-${job.key}`, inputs, result, this.#signals.sharing);
       } catch (error) {
-        this.#warn(`cannot keep ${job.id} in the store: ${error instanceof Error ? error.message : String(error)}`);
+        this.#warn(`cannot keep ${job.id} in the store: ${messageOf(error)}`);
       }
     };
     this.#sharing.push(share());

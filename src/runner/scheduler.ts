@@ -1,7 +1,7 @@
 import type { OnFailure } from "../config/config.js";
 import { type Device, type DeviceDiscovery, deviceKind } from "../plan/device.js";
 import type { PlannedJob } from "../plan/plan.js";
-import { type ErrorCode, TrtorchError } from "../util/errors.js";
+import { type ErrorCode, messageOf, TrtorchError } from "../util/errors.js";
 import type { JobError } from "../worker/protocol.js";
 import { type Clock, SYSTEM_CLOCK } from "./clock.js";
 import { DeviceLease } from "./device-lease.js";
@@ -399,10 +399,6 @@ function aroundJob(error: unknown): Extract<JobOutcome, { status: "failed" }> {
 
 function shortOfMemory(why: string): Extract<JobOutcome, { status: "failed" }> {
   return failure("unsupported", why, "lower requires.min_memory, or free the GPU");
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function gib(bytes: number): string {

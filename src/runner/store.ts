@@ -7,7 +7,7 @@ import { pipeline } from "node:stream/promises";
 import cacache from "cacache";
 import type { StoreSettings } from "../plan/job.js";
 import { isErrno } from "../util/atomic-write.js";
-import { TrtorchError } from "../util/errors.js";
+import { messageOf, TrtorchError } from "../util/errors.js";
 import { openRemote, type Remote } from "./remote-store.js";
 import { checkKey, parseEntry, type StoredFile, type StoreEntry, type StoreKey } from "./store-entry.js";
 
@@ -277,7 +277,7 @@ export class Store {
   #remoteDamaged(remote: Remote, error: unknown): Set<string> {
     const known = this.#damaged.get(remote);
     if (known !== undefined) return known;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     this.#warn(`the shared store ${remote.settings.location} is damaged, and is made whole where it can be: ${reason}`);
     const blobs = new Set<string>();
     this.#damaged.set(remote, blobs);
@@ -292,7 +292,7 @@ export class Store {
     } catch (error) {
       // Several may have asked at once; and who was told to stop has no complaint.
       if (!signal.aborted && this.#remotes.delete(remote)) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         this.#warn(`the shared store ${remote.settings.location} failed and is left out of this run: ${reason}`);
       }
       return null;

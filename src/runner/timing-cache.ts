@@ -1,6 +1,7 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isErrno, writeFileAtomic } from "../util/atomic-write.js";
+import { messageOf } from "../util/errors.js";
 import { takeLock } from "../util/lock.js";
 
 /**
@@ -42,7 +43,7 @@ export async function mergeTimingCache(
       merged = await combine(current);
     } catch (error) {
       if (current === null) throw error;
-      dropped = error instanceof Error ? error.message : String(error);
+      dropped = messageOf(error);
       await rm(path, { force: true });
       merged = await combine(null);
     }

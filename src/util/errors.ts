@@ -78,6 +78,11 @@ export function describeProblem({
   return lines.join("\n");
 }
 
+/** What was thrown, in its own words: anything may be. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** The exhaustiveness check of a switch over a closed union. */
 export function unreachable(value: never): never {
   throw new TrtorchError("internal", `unreachable: ${JSON.stringify(value)}`);

@@ -4,7 +4,7 @@ import { defaultRegistry } from "../conversion/default-registry.js";
 import { type Converter, isConverter, type Registry } from "../conversion/registry.js";
 import { findSchemas, forgetSchema, registerSchema } from "../ir/operators.js";
 import { type FunctionSchema, operatorName } from "../ir/schema.js";
-import { TrtorchError } from "../util/errors.js";
+import { messageOf, TrtorchError } from "../util/errors.js";
 
 /** The user's own operators in the files that this process has loaded last. The next job's files may give them other schemas, or none. */
 const registered: FunctionSchema[] = [];
@@ -28,14 +28,10 @@ export async function loadRegistry(files: readonly string[]): Promise<Registry> 
   });
   for (const file of files) {
     const module = await jiti.import<Record<string, unknown>>(file).catch((cause: unknown) => {
-      throw new TrtorchError(
-        "config",
-        `cannot load converters from ${file}: ${cause instanceof Error ? cause.message : String(cause)}`,
-        {
-          location: { file },
-          cause,
-        },
-      );
+      throw new TrtorchError("config", `cannot load converters from ${file}: ${messageOf(cause)}`, {
+        location: { file },
+        cause,
+      });
     });
     const exports = Object.entries(module).map(([name, exported]) => [name, guarded(exported, file)]);
     registry.registerModule(Object.fromEntries(exports), relative(process.cwd(), file));

@@ -1,5 +1,6 @@
 import type { StoreSettings } from "../plan/job.js";
 import { Store, type StoreKey } from "../runner/store.js";
+import { messageOf } from "../util/errors.js";
 
 /** An engine by the key of its network, library and target. */
 export interface KeptEngine {
@@ -35,7 +36,7 @@ export class EngineStore {
       const engine = entry === null ? null : await this.#store.read(entry, FILE);
       return engine === null ? null : { engine, sha256: entry?.files[0]?.sha256 };
     } catch (error) {
-      this.#warn(`cannot take an engine from the store: ${error instanceof Error ? error.message : String(error)}`);
+      this.#warn(`cannot take an engine from the store: ${messageOf(error)}`);
       return null;
     }
   }
@@ -46,7 +47,7 @@ export class EngineStore {
       const { files } = await this.#store.put(key, [{ name: FILE, content: engine }], metadata, signal);
       return files[0]?.sha256;
     } catch (error) {
-      this.#warn(`cannot keep an engine in the store: ${error instanceof Error ? error.message : String(error)}`);
+      this.#warn(`cannot keep an engine in the store: ${messageOf(error)}`);
       return undefined;
     }
   }

@@ -1,5 +1,5 @@
 import type { JobEvent } from "../plan/job.js";
-import { TrtorchError } from "../util/errors.js";
+import { messageOf, TrtorchError } from "../util/errors.js";
 import { GoldenMismatch } from "./comparison.js";
 import type { CompileJob, JobError, RunnerMessage, WorkerMessage } from "./protocol.js";
 
@@ -84,7 +84,7 @@ function describe(error: unknown, cancelled: boolean): JobError {
     };
   }
   if (cancelled) return { code: "cancelled", message: "cancelled" };
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const stack = error instanceof Error ? error.stack : undefined;
   return { code: "internal", message, ...(stack !== undefined && { stack }) };
 }

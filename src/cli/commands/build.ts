@@ -6,7 +6,7 @@ import type { Config, OnFailure } from "../../config/config.js";
 import { nearest } from "../../config/diagnostic.js";
 import type { RunEvent, RunSummary } from "../../runner/event.js";
 import { HTML_REPORT_FILE, MANIFEST_FILE } from "../../runner/summary.js";
-import { TrtorchError } from "../../util/errors.js";
+import { messageOf, TrtorchError } from "../../util/errors.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
 import { repeat, wholeNumber } from "../options.js";
 import {
@@ -120,7 +120,7 @@ async function renewReport({ outDir }: Config, summary: RunSummary, context: Cli
 }
 
 function warn(what: string, error: unknown, context: CliContext): void {
-  context.stderr(`warning: ${what}: ${error instanceof Error ? error.message : String(error)}\n`);
+  context.stderr(`warning: ${what}: ${messageOf(error)}\n`);
 }
 
 /** 0 where there is no file. */

@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import type { EngineTensor } from "../../backends/tensorrt/engine.js";
 import type { DimRange } from "../../ir/input-spec.js";
-import { TrtorchError } from "../../util/errors.js";
+import { messageOf, TrtorchError } from "../../util/errors.js";
 import { formatBytes, formatTable } from "../../util/format.js";
 import { isZip } from "../../util/zip.js";
 import type { CliContext, ExitCode, Wrap } from "../context.js";
@@ -126,7 +126,7 @@ async function examineOnnx(file: string, name: string) {
     });
   });
   const session = await InferenceSession.create(file).catch((cause: unknown) => {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new TrtorchError("archive", `${name} is no ONNX file that onnxruntime reads: ${reason}`, { cause });
   });
   try {

@@ -3,18 +3,16 @@ import { decomposition } from "../decomposition.js";
 // What PyTorch's documentation of torch.nn.functional gives as each loss, element by element, and then `reduction`: 0 leaves
 // the elements, 1 is their mean, 2 their sum.
 
-const reduced = `
-if reduction == 0:
+const reduced = (mean: string) => `if reduction == 0:
   result = loss
 else:
   if reduction == 1:
-    result = torch.mean(loss)
+    result = ${mean}
   else:
-    result = torch.sum(loss)
-return result
-`;
+    result = torch.sum(loss)`;
 
-const lossOf = (schema: string, loss: string) => decomposition(schema, loss.trimEnd() + reduced);
+const lossOf = (schema: string, loss: string) =>
+  decomposition(schema, `${loss.trimEnd()}\n${reduced("torch.mean(loss)")}\nreturn result`);
 
 export const distances = [
   lossOf(
@@ -153,13 +151,7 @@ else:
   weights = torch.reshape(torch.index_select(weight, 0, torch.flatten(index)), torch.size(index)) * counts
 loss = -picked * weights
 total = torch.sum(weights)
-if reduction == 0:
-  result = loss
-else:
-  if reduction == 1:
-    result = torch.sum(loss) / total
-  else:
-    result = torch.sum(loss)
+${reduced("torch.sum(loss) / total")}
 return (result, total)
 `;
 
@@ -199,13 +191,7 @@ else:
     loss = negative * (1.0 - label_smoothing) + smooth * (label_smoothing / classes)
   else:
     loss = negative
-if reduction == 0:
-  result = loss
-else:
-  if reduction == 1:
-    result = torch.sum(loss) / total
-  else:
-    result = torch.sum(loss)
+${reduced("torch.sum(loss) / total")}
 return result
 `,
   ),
