@@ -2,7 +2,7 @@
 # Packs what run.sh needs for a GPU machine that has neither Node nor npm: OUT/app.tar.xz, the compiled project with its addon,
 # production packages, test models and GPU tests; OUT/node.xz, this machine's Node.
 #
-#   npx tsc -p . && node bin/trtorch-build.js setup && test/gpu/pack.sh OUT
+#   npx tsc -p . && node bin/trtorch-build.js setup --flavour rtx trt10 && test/gpu/pack.sh OUT
 #
 # There: unpack both (python3 -m tarfile, python3's lzma), then NODE=.../node APP/test/gpu/run.sh RESULTS.
 set -euo pipefail
@@ -13,7 +13,8 @@ trap 'rm -rf "$stage"' EXIT
 
 mkdir -p "$stage/dist/test" "$stage/native/build" "$stage/test/fixtures/models"
 cp -r dist/src "$stage/dist/"
-cp -r dist/test/gpu dist/test/network "$stage/dist/test/"
+cp -r dist/test/gpu dist/test/network dist/test/conversion "$stage/dist/test/"
+cp -r test/conversion/cases "$stage/dist/test/conversion/"
 cp -r bin templates package.json "$stage/"
 cp -rL native/build/Release native/build/setup.json "$stage/native/build/"
 cp -r native/src native/CMakeLists.txt native/package.json "$stage/native/"

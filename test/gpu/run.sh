@@ -9,6 +9,7 @@
 #     wrapped   modules in Torch-TensorRT's runtime                torch    PyTorch's own latency
 #     features  bf16, int8, refit, profiles, parts in Torch, ...; verify, run and bench over them
 #     soak      memory over loads and executions; kills
+#     operators the recorded cases of the operators' tests, built and executed, as far as SECONDS_FOR_OPERATORS go
 #
 # Every step is run, whatever the ones before gave; the exit status is 1 where one failed.
 #
@@ -22,13 +23,14 @@
 #   TORCHTRT        Torch-TensorRT's libtorchtrt_runtime.so of the same release as PyTorch
 #   FLAG            1: also ONNX engines with the FP16 flag, for which TensorRT times every layer in two precisions
 #   MODELS          models to measure (default: lenet squeezenet1_1 bert_tiny mobilenet_v3_small resnet50 vit_b_16)
+#   GPUS            the GPUs that the operators' PROCESSES share (default: 0, and 8 processes)
 #   WORK            where models and engines go (default: OUT)
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
-steps=${*:-unit layers models build onnx measure wrapped torch features soak}
+steps=${*:-unit layers models build onnx measure wrapped torch features soak operators}
 NODE=${NODE:-node} PYTHON=${PYTHON:-python3} WORK=${WORK:-$out}
 read -ra models <<<"${MODELS:-lenet squeezenet1_1 bert_tiny mobilenet_v3_small resnet50 vit_b_16}"
 export LD_LIBRARY_PATH=${TENSORRT_ROOT:?names a folder with lib/libnvinfer.so.10}/lib${LEAN:+:$(dirname "$LEAN")}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
@@ -99,6 +101,8 @@ for name in $steps; do
       step torch "$PYTHON" "$here/torch_latency.py" "$WORK" "$out/torch.json" "${models[@]}" ;;
     soak)
       step soak "$NODE" --expose-gc "$root/dist/test/gpu/soak.js" "$WORK" ;;
+    operators)
+      step operators "$NODE" "$root/dist/test/gpu/operators.js" "$out/operators.json" "${SECONDS_FOR_OPERATORS:-300}" "${PROCESSES:-8}" ;;
   esac
 done
 
