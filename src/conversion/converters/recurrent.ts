@@ -1,6 +1,6 @@
 import type { ITensor } from "../../network/layers.js";
 import type { Dim } from "../../network/symbolic.js";
-import { sliceAxis } from "../axes.js";
+import { range, sliceAxis } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import { elementWise } from "../operands.js";
 import { type Converter, converter } from "../registry.js";
@@ -70,38 +70,45 @@ function step(ctx: ConversionContext, cell: Cell, fromInput: ITensor, state: Sta
   return [network.addActivation(sum(fromInput, fromHidden), cell === "tanh" ? "kTANH" : "kRELU")];
 }
 
-/** One layer in one direction over `x` `[time, batch, features]`: all outputs, and the state after the last step. */
+interface Direction {
+  readonly parameters: Parameters;
+  readonly initial: State;
+  readonly reverse: boolean;
+}
+
+/**
+ * One layer over `x` `[time, batch, features]`: for each direction all outputs, and the state after its last step. Both run in
+ * one loop, which takes as many turns for two as for one.
+ */
 function run(
   ctx: ConversionContext,
   cell: Cell,
   x: TensorValue,
-  initial: State,
-  parameters: Parameters,
-  reverse: boolean,
-): { outputs: ITensor; last: State } {
+  directions: readonly Direction[],
+): { readonly outputs: ITensor; readonly last: State }[] {
   const { network } = ctx;
   const length = x.dims[0] as Dim;
-  const fromInput = affine(ctx, x, parameters.inputWeight, parameters.inputBias).tensor;
   const loop = network.addLoop();
-  loop.addTripLimit(network.addCast(network.scalarTensor(length), "kINT32"), "kCOUNT");
-  const current = loop.addIterator(fromInput, 0, reverse);
-  const states = initial.map((value) => loop.addRecurrence(value));
-  const next = loop.body(() =>
-    step(
-      ctx,
-      cell,
-      current,
-      states.map(({ value }) => value),
-      parameters,
-    ),
-  );
-  states.forEach(({ setNext }, i) => {
-    setNext(next[i] as ITensor);
+  const runs = directions.map((direction) => {
+    const { inputWeight, inputBias } = direction.parameters;
+    return { ...direction, fromInput: affine(ctx, x, inputWeight, inputBias).tensor };
   });
-  return {
-    outputs: loop.addLoopOutput(next[0] as ITensor, reverse ? "kREVERSE" : "kCONCATENATE", 0, length),
-    last: states.map(({ value }) => loop.addLoopOutput(value, "kLAST_VALUE")),
-  };
+  loop.addTripLimit(network.addCast(network.scalarTensor(length), "kINT32"), "kCOUNT");
+  return runs
+    .map(({ parameters, reverse, fromInput, initial }) => {
+      const current = loop.addIterator(fromInput, 0, reverse);
+      const states = initial.map((value) => loop.addRecurrence(value));
+      const values = states.map(({ value }) => value);
+      const next = loop.body(() => step(ctx, cell, current, values, parameters));
+      states.forEach(({ setNext }, i) => {
+        setNext(next[i] as ITensor);
+      });
+      return { output: next[0] as ITensor, values, reverse };
+    })
+    .map(({ output, values, reverse }) => ({
+      outputs: loop.addLoopOutput(output, reverse ? "kREVERSE" : "kCONCATENATE", 0, length),
+      last: values.map((value) => loop.addLoopOutput(value, "kLAST_VALUE")),
+    }));
 }
 
 interface SequenceArguments {
@@ -128,8 +135,7 @@ function sequence(ctx: ConversionContext, cell: Cell, args: SequenceArguments): 
   let x = ctx.tensorValue(swap(args.input.tensor));
   const lasts: ITensor[][] = args.hx.map(() => []);
   for (let layer = 0; layer < args.num_layers; layer++) {
-    const outputs: ITensor[] = [];
-    for (let direction = 0; direction < directions; direction++) {
+    const both = range(directions).map((direction): Direction => {
       const index = layer * directions + direction;
       const own = args.params.slice(index * perCell, (index + 1) * perCell);
       const parameters: Parameters = {
@@ -144,13 +150,20 @@ function sequence(ctx: ConversionContext, cell: Cell, args: SequenceArguments): 
         const slice = network.addSlice(state.tensor, [index, 0, 0], [1, batch, size], [1, 1, 1]);
         return network.addShuffle(slice, { reshape: [batch, size] });
       });
-      const { outputs: output, last } = run(ctx, cell, x, initial, parameters, direction === 1);
-      outputs.push(output);
+      return { parameters, initial, reverse: direction === 1 };
+    });
+    const results = run(ctx, cell, x, both);
+    for (const { last } of results) {
       last.forEach((state, i) => {
         lasts[i]?.push(network.addShuffle(state, { reshape: [1, ...state.dims] }));
       });
     }
-    x = ctx.tensorValue(network.addConcatenation(outputs, 2));
+    x = ctx.tensorValue(
+      network.addConcatenation(
+        results.map(({ outputs }) => outputs),
+        2,
+      ),
+    );
   }
   return [swap(x.tensor), ...lasts.map((states) => network.addConcatenation(states, 0))];
 }
