@@ -124,6 +124,10 @@ function isKnown(tensor: ITensor): boolean {
       continue;
     }
     const layer = next.producer;
+    if (isEmpty(next)) {
+      knownMemo.set(next, true);
+      continue;
+    }
     if (layer === undefined || EVALUATORS[layer.type] === undefined) {
       knownMemo.set(next, false);
       continue;
@@ -138,6 +142,11 @@ function isKnown(tensor: ITensor): boolean {
     }
   }
   return knownMemo.get(tensor) as boolean;
+}
+
+/** Nothing is all that there is to know of it, whatever made it. */
+function isEmpty({ dims }: ITensor): boolean {
+  return isStatic(dims) && dims.includes(0);
 }
 
 function hasKnownDims(tensor: ITensor): boolean {
@@ -169,6 +178,7 @@ function evaluate(tensor: ITensor): Value | null {
 }
 
 function evaluateLayer(tensor: ITensor): Value {
+  if (isEmpty(tensor)) return fromWeights(makeWeights(tensor.type, tensor.dims as readonly number[], []));
   const layer = tensor.producer as Layer;
   const present = layer.inputs.filter((input) => input !== null);
   if (!present.every(isKnown)) {

@@ -333,7 +333,9 @@ export function reduce({ operation, axes, keepDimensions }: LayerAttributes["kRE
   const dims = x.dims.flatMap((size, axis) => (!axes.includes(axis) ? [size] : keepDimensions ? [1] : []));
   const { data, length } = rows(x, axes);
   const out = allocate(x.type, numel(dims));
-  if (length === 0 && operation !== "kSUM" && operation !== "kPROD") throw new NotFolded();
+  if (length === 0 && (operation === "kAVG" || x.type === "kINT64")) throw new NotFolded();
+  // What the extremes start from, which is what those of nothing are.
+  const [least, most] = x.type === "kINT32" ? [-(2 ** 31), 2 ** 31 - 1] : [-Infinity, Infinity];
   for (let i = 0, at = 0; i < out.length; i++) {
     const end = at + length;
     let result: number;
@@ -347,10 +349,10 @@ export function reduce({ operation, axes, keepDimensions }: LayerAttributes["kRE
         for (result = 1; at < end; at++) result *= data[at] as number;
         break;
       case "kMAX":
-        for (result = -Infinity; at < end; at++) result = Math.max(result, data[at] as number);
+        for (result = least; at < end; at++) result = Math.max(result, data[at] as number);
         break;
       case "kMIN":
-        for (result = Infinity; at < end; at++) result = Math.min(result, data[at] as number);
+        for (result = most; at < end; at++) result = Math.min(result, data[at] as number);
         break;
     }
     out[i] = result;
