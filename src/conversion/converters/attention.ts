@@ -1,13 +1,13 @@
 import { type Dim, floordiv, mul } from "../../network/symbolic.js";
 import { numbersOf } from "../../network/weights.js";
-import { iota } from "../axes.js";
+import { iota, range } from "../axes.js";
 import type { ConversionContext } from "../context.js";
-import { constantLike, elementWise, expandRank, expandTo, reshape } from "../operands.js";
+import { elementWise, expandRank, expandTo, reshape } from "../operands.js";
 import { converter } from "../registry.js";
 import { Scalar, type TensorValue } from "../values.js";
 import { matmul } from "./matmul.js";
 import { layerNormOver } from "./normalization.js";
-import { hiddenRows } from "./softmax.js";
+import { visible, withoutHiddenRows } from "./softmax.js";
 
 interface AttentionArguments {
   readonly query: TensorValue;
@@ -48,7 +48,7 @@ function attention(ctx: ConversionContext, args: AttentionArguments): TensorValu
   }
   const weights = ctx.network.addSoftMax(scores.tensor, scores.dims.length - 1);
   const y = matmul(ctx, ctx.tensorValue(weights), value);
-  return args.attn_mask === null || leavesEachRow(args.attn_mask) ? y : withoutHiddenRows(ctx, y, args.attn_mask);
+  return args.attn_mask === null || leavesEachRow(args.attn_mask) ? y : unhidden(ctx, y, args.attn_mask);
 }
 
 /** Is the mask a constant with something to see in each row? */
@@ -69,12 +69,10 @@ function leavesEachRow({ weights, dims }: TensorValue): boolean {
  * 0 in the rows that the mask hides as a whole, of which softmax makes NaNs. They are told by the mask, and changed in the
  * result: the layers between, which are one kernel, stay together.
  */
-function withoutHiddenRows(ctx: ConversionContext, y: TensorValue, mask: TensorValue): TensorValue {
-  const { network } = ctx;
-  const scores = mask.dtype === "bool" ? masked(ctx, ctx.tensorValue(constantLike(ctx, y.tensor, 0)), mask) : mask;
+function unhidden(ctx: ConversionContext, y: TensorValue, mask: TensorValue): TensorValue {
   const rank = y.dims.length;
-  const hidden = hiddenRows(ctx, expandRank(ctx, scores.tensor, rank), rank - 1);
-  return ctx.tensorValue(network.addSelect(hidden, constantLike(ctx, y.tensor, 0), y.tensor), y.dtype);
+  const isVisible = mask.dtype === "bool" ? mask.tensor : visible(ctx, mask.tensor);
+  return ctx.tensorValue(withoutHiddenRows(ctx, y.tensor, expandRank(ctx, isVisible, rank), rank - 1), y.dtype);
 }
 
 /** Grouped-query attention: each head of keys and values serves several heads of queries that follow each other. */
@@ -234,15 +232,23 @@ function withMask(ctx: ConversionContext, scores: TensorValue, mask: TensorValue
   return masked(ctx, scores, ctx.tensorValue(ctx.network.addUnary(shaped.tensor, "kNOT")));
 }
 
+/** Head by head: with a reduction beside the product of weights and values, TensorRT 10.6 gets the product wrong over ranges. */
+function meanOfHeads(ctx: ConversionContext, weights: TensorValue): TensorValue {
+  const [batch, heads, rows, columns] = weights.dims as [Dim, number, Dim, Dim];
+  const parts = range(heads).map((head) => {
+    const part = ctx.network.addSlice(weights.tensor, [0, head, 0, 0], [batch, 1, rows, columns], [1, 1, 1, 1]);
+    return ctx.tensorValue(reshape(ctx, part, [batch, rows, columns]), weights.dtype);
+  });
+  const sum = parts.reduce((total, part) => elementWise(ctx, total, part, "kSUM"));
+  return elementWise(ctx, sum, new Scalar("float", 1 / heads), "kPROD");
+}
+
 export const nativeMultiHeadAttention = converter(
   "aten::_native_multi_head_attention(Tensor query, Tensor key, Tensor value, int embed_dim, int num_head, Tensor qkv_weight, Tensor qkv_bias, Tensor proj_weight, Tensor proj_bias, Tensor? mask=None, bool need_weights=True, bool average_attn_weights=True, int? mask_type=None) -> (Tensor, Tensor)",
   (ctx, args) => {
     const { output, weights } = multiHeadAttention(ctx, args);
     if (!args.need_weights) return [output, output];
-    return [
-      output,
-      args.average_attn_weights ? ctx.network.addReduce(weights.tensor, "kAVG", [1], false) : weights,
-    ] as const;
+    return [output, args.average_attn_weights ? meanOfHeads(ctx, weights) : weights] as const;
   },
 );
 

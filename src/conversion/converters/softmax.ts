@@ -32,10 +32,24 @@ function logSoftmax(ctx: ConversionContext, self: TensorValue, dim: number, dtyp
   return ctx.tensorValue(reshape(ctx, result, self.dims), type);
 }
 
-/** Where everything along `axis`, which is kept with size 1, is minus infinity. */
-export function hiddenRows(ctx: ConversionContext, scores: ITensor, axis: number): ITensor {
-  const largest = ctx.network.addReduce(scores, "kMAX", [axis], true);
-  return ctx.network.addElementWise(largest, constantLike(ctx, largest, Number.NEGATIVE_INFINITY), "kEQUAL");
+/** Where scores are more than minus infinity. */
+export function visible(ctx: ConversionContext, scores: ITensor): ITensor {
+  const { network } = ctx;
+  return network.addUnary(
+    network.addElementWise(scores, constantLike(ctx, scores, Number.NEGATIVE_INFINITY), "kEQUAL"),
+    "kNOT",
+  );
+}
+
+/**
+ * `y`, and 0 in the rows of which nothing along `axis`, which `y` may have in another size, is visible: softmax makes NaNs
+ * of them. Infinities are told before they are reduced: the largest of nothing but minus infinity is TensorRT's least float.
+ */
+export function withoutHiddenRows(ctx: ConversionContext, y: ITensor, isVisible: ITensor, axis: number): ITensor {
+  const { network } = ctx;
+  const seen = network.addReduce(network.addCast(isVisible, "kFLOAT"), "kMAX", [axis], true);
+  const isSeen = network.addElementWise(seen, constantLike(ctx, seen, 0), "kGREATER");
+  return network.addSelect(isSeen, y, constantLike(ctx, y, 0));
 }
 
 const halfToFloat = (value: boolean): ScalarType | null => (value ? "float32" : null);
@@ -57,15 +71,9 @@ export const softmaxes = [
     (ctx, { self, dim, dtype }) => {
       const result = softmax(ctx, self, dim, dtype);
       const [x] = prepare(ctx, self, dtype);
-      const hidden = hiddenRows(ctx, x, normalizeAxis(ctx, dim, self.dims.length));
-      return ctx.tensorValue(
-        reshape(
-          ctx,
-          ctx.network.addSelect(hidden, constantLike(ctx, x, 0), reshape(ctx, result.tensor, x.dims)),
-          self.dims,
-        ),
-        result.dtype,
-      );
+      const axis = normalizeAxis(ctx, dim, self.dims.length);
+      const safe = withoutHiddenRows(ctx, reshape(ctx, result.tensor, x.dims), visible(ctx, x), axis);
+      return ctx.tensorValue(reshape(ctx, safe, self.dims), result.dtype);
     },
   ),
   converter(
