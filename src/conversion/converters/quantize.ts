@@ -50,12 +50,16 @@ function asLayers(ctx: ConversionContext, self: TensorValue, parameters: Paramet
   // TensorRT quantizes only weights a channel.
   if (axis !== undefined && self.weights === null) return undefined;
   const narrow = low !== -128 || high !== 127;
-  if (narrow && axis !== undefined) return undefined;
   const [scale = 1] = scales;
   let { tensor } = self;
-  if (narrow) {
+  if (self.weights !== null) {
+    // Rounded here: where nothing computes in int8 after all, TensorRT may leave the layers out.
+    tensor = rounded(ctx, self, parameters).output.tensor;
+  } else if (narrow) {
+    // By these layers, for TensorRT 10.6 quantizes in front of kCLIP and forgets to scale its bounds.
     tensor = castTo(ctx, self, "float32").tensor;
-    tensor = network.addActivation(tensor, "kCLIP", low * Math.fround(scale), high * Math.fround(scale));
+    tensor = network.addElementWise(tensor, constantLike(ctx, tensor, low * Math.fround(scale)), "kMAX");
+    tensor = network.addElementWise(tensor, constantLike(ctx, tensor, high * Math.fround(scale)), "kMIN");
     tensor = network.addCast(tensor, self.tensor.type);
   }
   const factor =
