@@ -2,6 +2,7 @@ import type { ITensor } from "../../network/layers.js";
 import { type Dim, type FloatScalar, max, min, SymFloat, sub } from "../../network/symbolic.js";
 import { iota, like } from "../axes.js";
 import type { ConversionContext } from "../context.js";
+import { volumeSampled } from "../decompositions/grid-sample.js";
 import { castTo, constantLike, reshape } from "../operands.js";
 import { converter } from "../registry.js";
 import { type TensorValue, toSymFloat } from "../values.js";
@@ -17,6 +18,16 @@ function gridSampled(
   padding: number,
   alignCorners: boolean,
 ): TensorValue {
+  if (input.dims.length === 5 && ctx.capabilities.backend === "tensorrt") {
+    if (interpolation === 2) ctx.unsupported("cubic sampling of volumes", "PyTorch refuses it as well.");
+    return volumeSampled.convert(ctx, {
+      input,
+      grid,
+      interpolation_mode: interpolation,
+      padding_mode: padding,
+      align_corners: alignCorners,
+    }) as TensorValue;
+  }
   const interpolationMode = INTERPOLATION[interpolation] ?? ctx.unsupported(`interpolation mode ${interpolation}`);
   const sampleMode = PADDING[padding] ?? ctx.unsupported(`padding mode ${padding}`);
   const places = castTo(ctx, grid, input.dtype).tensor;
