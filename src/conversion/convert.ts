@@ -17,6 +17,7 @@ import { bindArguments, describeValue } from "./arguments.js";
 import { convertComplex } from "./complex.js";
 import { type Capabilities, ConversionContext } from "./context.js";
 import { convertIf, convertLoop } from "./control-flow.js";
+import { reshape } from "./operands.js";
 import { refusalOf } from "./refusals.js";
 import type { Registry } from "./registry.js";
 import { refuseSizesOfValues } from "./value-sizes.js";
@@ -281,7 +282,15 @@ function makeInput(ctx: ConversionContext, spec: InputSpec, symbols: Map<string,
   const binding: DataType =
     spec.dtype === "uint8" ? "kUINT8" : spec.dtype === "int8" ? "kINT8" : dataTypeOf(spec.dtype);
   const input = ctx.network.addDynamicInput(spec.name, binding, spec.dims, symbols);
-  return TensorValue.of(ctx.network, ctx.network.addCast(input, dataTypeOf(spec.dtype)), spec.dtype);
+  const numbers = binding === "kINT8" && ctx.capabilities.backend === "tensorrt" ? dequantized(ctx, input) : input;
+  return TensorValue.of(ctx.network, ctx.network.addCast(numbers, dataTypeOf(spec.dtype)), spec.dtype);
+}
+
+/** The numbers of an int8 input as floats: the full TensorRT takes its bytes for quantized ones, and builds nothing else over them. */
+function dequantized(ctx: ConversionContext, input: ITensor): ITensor {
+  const { network } = ctx;
+  const vector = input.dims.length === 0 ? reshape(ctx, input, [1]) : input;
+  return reshape(ctx, network.addDequantize(vector, ctx.constant("kFLOAT", [], [1]), "kFLOAT"), input.dims);
 }
 
 function collectOutputs(value: IValue, outputs: TensorValue[]): OutputStructure {

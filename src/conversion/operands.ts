@@ -3,7 +3,7 @@ import { type ElementWiseOperation, isFloat as isFloatType } from "../network/en
 import { broadcastDim, describe } from "../network/inference.js";
 import type { ITensor } from "../network/layers.js";
 import { bounds, type Dim, isStatic, isSymbolic, min, sameDim, sub } from "../network/symbolic.js";
-import { dataTypeOf } from "../network/weights.js";
+import { dataTypeOf, numbersOf } from "../network/weights.js";
 import { TrtorchError } from "../util/errors.js";
 import type { ConversionContext } from "./context.js";
 import * as scalars from "./scalars.js";
@@ -139,7 +139,12 @@ export function widened(dtype: ScalarType): ScalarType {
 }
 
 function castTensor(ctx: ConversionContext, tensor: ITensor, from: ScalarType, to: ScalarType): ITensor {
-  const cast = ctx.network.addCast(tensor, dataTypeOf(to));
+  const { network } = ctx;
+  // TensorRT 10.6 makes of an input's bytes, cast to ints and then to bools, bools that are no 0 or 1.
+  if (from === "uint8" && to === "bool") {
+    return network.addUnary(network.addElementWise(tensor, constantLike(ctx, tensor, 0), "kEQUAL"), "kNOT");
+  }
+  const cast = network.addCast(tensor, dataTypeOf(to));
   return narrows(from, to) ? wrap(ctx, cast, to) : cast;
 }
 
@@ -159,8 +164,26 @@ export function wrap(ctx: ConversionContext, tensor: ITensor, dtype: ScalarType)
   const modulus = constantLike(ctx, tensor, 2 ** bits);
   const half = constantLike(ctx, tensor, dtype === "uint8" ? 0 : 2 ** (bits - 1));
   const shifted = network.addElementWise(tensor, half, "kSUM");
-  const quotient = network.addElementWise(shifted, modulus, "kFLOOR_DIV");
+  const quotient = floorQuotient(ctx, shifted, modulus);
   return network.addElementWise(tensor, network.addElementWise(quotient, modulus, "kPROD"), "kSUB");
+}
+
+/**
+ * a / b of integers, rounded down. The layer for it (kFLOOR_DIV) computes integers in float32, which holds 24 bits of them;
+ * kDIV is exact and rounds towards 0: one too many where the rest is on the other side of 0 than b.
+ */
+export function floorQuotient(ctx: ConversionContext, a: ITensor, b: ITensor): ITensor {
+  const { network } = ctx;
+  const below = (x: ITensor): ITensor => network.addElementWise(x, constantLike(ctx, x, 0), "kLESS");
+  const quotient = network.addElementWise(a, b, "kDIV");
+  const rest = network.addElementWise(a, network.addElementWise(quotient, b, "kPROD"), "kSUB");
+  const { weights } = ctx.tensorValue(b);
+  let across = below(rest);
+  if (weights === null || numbersOf(weights).some((number) => number <= 0)) {
+    const some = network.addUnary(network.addElementWise(rest, constantLike(ctx, rest, 0), "kEQUAL"), "kNOT");
+    across = network.addElementWise(network.addElementWise(across, below(b), "kXOR"), some, "kAND");
+  }
+  return network.addElementWise(quotient, network.addCast(across, quotient.type), "kSUB");
 }
 
 /** Both operands in one type: PyTorch's result type, or `dtype`. */
@@ -295,7 +318,10 @@ export function elementWise(
   if (dtype === "bool" && (operation === "kGREATER" || operation === "kLESS")) dtype = "int32";
   const layer = dtype === "bool" ? (ON_BOOLS[operation] ?? operation) : operation;
   const [left, right] = broadcastOperands(ctx, [a, b], dtype);
-  const result = ctx.network.addElementWise(left as ITensor, right as ITensor, layer);
+  const result =
+    layer === "kFLOOR_DIV" && isIntegral(dtype)
+      ? floorQuotient(ctx, left as ITensor, right as ITensor)
+      : ctx.network.addElementWise(left as ITensor, right as ITensor, layer);
   if (compares) return ctx.tensorValue(result, "bool");
   return ctx.tensorValue(OVERFLOWS.has(operation) ? wrap(ctx, result, dtype) : result, dtype);
 }

@@ -10,6 +10,7 @@ import {
   constantLike,
   elementWise,
   expandRank,
+  floorQuotient,
   type Operand,
   reshape,
   resultType,
@@ -133,7 +134,7 @@ function bitByBit(
   const places = Array.from({ length: WORD }, (_, i) => i);
   const along = (numbers: readonly number[]): ITensor =>
     expandRank(ctx, ctx.constant("kINT64", [WORD], numbers), rank + 1);
-  const divide = (x: ITensor, y: ITensor): ITensor => network.addElementWise(x, y, "kFLOOR_DIV");
+  const divide = (x: ITensor, y: ITensor): ITensor => floorQuotient(ctx, x, y);
   const times = (x: ITensor, y: ITensor): ITensor => network.addElementWise(x, y, "kPROD");
   const [powers, two] = [along(places.map((i) => 2 ** i)), along(places.map(() => 2))];
   const combine = (words: readonly ITensor[], isSigned: boolean): ITensor => {

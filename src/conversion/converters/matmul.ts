@@ -1,3 +1,5 @@
+import type { ScalarType } from "../../ir/scalar-type.js";
+import { isFloat } from "../../network/enums.js";
 import type { ITensor } from "../../network/layers.js";
 import { type Dim, mul, sameDim } from "../../network/symbolic.js";
 import { iota, like } from "../axes.js";
@@ -20,20 +22,31 @@ export function matmul(
   const rank = Math.max(a.dims.length, b.dims.length, 2);
   const x = leftVector ? reshape(ctx, a.tensor, [...ones(rank - 1), ...a.dims]) : expandRank(ctx, a.tensor, rank);
   const y = rightVector ? reshape(ctx, b.tensor, [...ones(rank - 2), ...b.dims, 1]) : expandRank(ctx, b.tensor, rank);
-  const integers = x.type === "kINT64" || x.type === "kINT32" || x.type === "kBOOL";
-  // TensorRT multiplies matrices of floats only; float32 is exact up to 2^24.
-  const [p, q] = integers ? [network.addCast(x, "kFLOAT"), network.addCast(y, "kFLOAT")] : [x, y];
-  const weight = transposeRight ? undefined : transposedConstant(q);
-  let product =
-    weight === undefined
-      ? network.addMatrixMultiply(p, "kNONE", q, transposeRight ? "kTRANSPOSE" : "kNONE")
-      : network.addMatrixMultiply(p, "kNONE", weight, "kTRANSPOSE");
-  if (integers) product = wrap(ctx, network.addCast(network.addUnary(product, "kROUND"), x.type), a.dtype);
+  const product = asFloats(ctx, [x, y], a.dtype, ([p, q]) => {
+    const weight = transposeRight ? undefined : transposedConstant(q as ITensor);
+    return weight === undefined
+      ? network.addMatrixMultiply(p as ITensor, "kNONE", q as ITensor, transposeRight ? "kTRANSPOSE" : "kNONE")
+      : network.addMatrixMultiply(p as ITensor, "kNONE", weight, "kTRANSPOSE");
+  });
   if (!leftVector && !rightVector) return ctx.tensorValue(product, a.dtype);
   const dims = product.dims.filter(
     (_, axis) => !(leftVector && axis === rank - 2) && !(rightVector && axis === rank - 1),
   );
   return ctx.tensorValue(reshape(ctx, product, dims), a.dtype);
+}
+
+/** TensorRT multiplies and contracts floats only: integers are computed as float32, which is exact up to 2^24. */
+function asFloats(
+  ctx: ConversionContext,
+  tensors: readonly ITensor[],
+  dtype: ScalarType,
+  compute: (tensors: readonly ITensor[]) => ITensor,
+): ITensor {
+  const { network } = ctx;
+  const [{ type }] = tensors as readonly [ITensor];
+  if (isFloat(type)) return compute(tensors);
+  const result = compute(tensors.map((tensor) => network.addCast(tensor, "kFLOAT")));
+  return wrap(ctx, network.addCast(network.addUnary(result, "kROUND"), type), dtype);
 }
 
 /** `w` where the matrix is `w.t()`, as decomposed linear layers have it: multiplied transposed, its bytes stay where they are. */
@@ -193,7 +206,8 @@ function contract(ctx: ConversionContext, operands: readonly TensorValue[], equa
   const einsum = (values: readonly TensorValue[], text: string): TensorValue => {
     const [{ dtype }] = values as readonly [TensorValue];
     const inputs = values.map(({ tensor }) => tensor);
-    return ctx.tensorValue(wrap(ctx, ctx.network.addEinsum(inputs, text), dtype), dtype);
+    const result = asFloats(ctx, inputs, dtype, (tensors) => ctx.network.addEinsum(tensors, text));
+    return ctx.tensorValue(result, dtype);
   };
   if (operands.length === 1) return einsum([current.value], `${current.labels}->${output}`);
   for (let i = 1; i < operands.length; i++) {

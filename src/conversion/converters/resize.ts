@@ -1,4 +1,5 @@
 import { isFloatingPoint } from "../../ir/scalar-type.js";
+import { isFloat } from "../../network/enums.js";
 import type { ITensor } from "../../network/layers.js";
 import { bounds, type Dim, type FloatScalar, mul, round, SymFloat, SymInt } from "../../network/symbolic.js";
 import { makeWeights } from "../../network/weights.js";
@@ -50,7 +51,8 @@ function resize(ctx: ConversionContext, mode: Mode, args: ResizeArguments): ITen
     outputDimensions = [...outputDimensions.slice(0, 2), 1, ...outputDimensions.slice(2)];
     if (factors !== undefined) factors = [1, 1, 1, ...factors.slice(2)];
   }
-  const y = network.addResize(x, outputDimensions, {
+  // Bytes, which PyTorch resizes to the nearest: their numbers are floats too.
+  const y = network.addResize(isFloat(x.type) ? x : network.addCast(x, "kFLOAT"), outputDimensions, {
     resizeMode: mode === "linear" ? "kLINEAR" : mode === "cubic" ? "kCUBIC" : "kNEAREST",
     coordinateTransformation: args.alignCorners ? "kALIGN_CORNERS" : mode === "nearest" ? "kASYMMETRIC" : "kHALF_PIXEL",
     // floor(i * scale) for nearest; floor((i + 0.5) * scale), half up from the half-pixel coordinate, for nearest-exact.
@@ -58,7 +60,8 @@ function resize(ctx: ConversionContext, mode: Mode, args: ResizeArguments): ITen
     cubicCoeff: -0.75,
     scales: factors,
   });
-  return spatial === 1 ? reshape(ctx, y, [...y.dims.slice(0, 2), ...y.dims.slice(3)]) : y;
+  const resized = network.addCast(y, x.type);
+  return spatial === 1 ? reshape(ctx, resized, [...resized.dims.slice(0, 2), ...resized.dims.slice(3)]) : resized;
 }
 
 /**

@@ -5,7 +5,16 @@ import { bounds, type Dim, mul, sameDim, sub, volume } from "../../network/symbo
 import { iota, like, movedAxis, numberLike, padAxes, permute, spliceDims } from "../axes.js";
 import type { ConversionContext } from "../context.js";
 import { wrapIndices } from "../indexing.js";
-import { castTo, elementWise, expandTo, normalizeAxis, reshape, scalarOfRank, wrap } from "../operands.js";
+import {
+  castTo,
+  elementWise,
+  expandTo,
+  floorQuotient,
+  normalizeAxis,
+  reshape,
+  scalarOfRank,
+  wrap,
+} from "../operands.js";
 import { converter } from "../registry.js";
 import { Scalar, type TensorValue } from "../values.js";
 import { viewed } from "./view.js";
@@ -130,7 +139,7 @@ function combine(
 /** Means of ints round down in PyTorch. */
 function divided(ctx: ConversionContext, sum: ITensor, count: ITensor): ITensor {
   const integers = sum.type === "kINT32" || sum.type === "kINT64";
-  return ctx.network.addElementWise(sum, count, integers ? "kFLOOR_DIV" : "kDIV");
+  return integers ? floorQuotient(ctx, sum, count) : ctx.network.addElementWise(sum, count, "kDIV");
 }
 
 /** The vector that an index was expanded from, so that it says the same for all elements of a row. */
