@@ -3,16 +3,18 @@ import { execute } from "../../src/backends/onnx/runtime.js";
 import { buildEngine, describeNetwork, findLibrary } from "../../src/backends/tensorrt/index.js";
 import type { Capabilities } from "../../src/conversion/context.js";
 import type { Tensor } from "../../src/ir/tensor.js";
+import { networkKey, toProgram } from "../../src/network/program.js";
 import { toDims } from "../../src/network/symbolic.js";
 import { dataTypeOf } from "../../src/network/weights.js";
 import { type Form, type RecordedCase, recordedCases } from "./recorded-case.js";
 
 const REFERENCE: Capabilities = { backend: "onnxruntime", version: [1, 30] };
+const TENSORRT: Capabilities = { backend: "tensorrt", version: [10, 6] };
 const RTX: Capabilities = { backend: "tensorrt-rtx", version: [1, 7] };
 
 /**
  * A test for each case of the families: converted with fixed sizes, with ranges and in fp16, run on the CPU reference and
- * compared with what PyTorch recorded; where libtensorrt_rtx is found, every tensor's dims are compared with the library's and
+ * compared with what PyTorch recorded, as also the network for the full TensorRT, where that is another one; where libtensorrt_rtx is found, every tensor's dims are compared with the library's and
  * engines are built. TRTORCH_TEST_CASE=<part of a name> runs fewer, TRTORCH_TEST_TENSORRT=0 leaves the library out.
  */
 export function testCases(...families: readonly string[]): void {
@@ -36,9 +38,17 @@ export function testCases(...families: readonly string[]): void {
 
 async function testCase(t: Test, recorded: RecordedCase, library: string | undefined): Promise<void> {
   const { entry, inputs, expected, forms } = recorded;
-  for (const form of forms) {
-    const { what } = form;
-    const network = recorded.convert(form, REFERENCE);
+  const known = new Set<string>();
+  for (const { form, what, capabilities } of forms.flatMap((form) => [
+    { form, what: form.what, capabilities: REFERENCE },
+    { form, what: `${form.what}, as for the full TensorRT`, capabilities: TENSORRT },
+  ])) {
+    if (capabilities === TENSORRT && entry.tensorrt !== undefined) continue;
+    const network = recorded.convert(form, capabilities);
+    // Most networks are the same for both.
+    const key = networkKey(toProgram(network));
+    if (known.has(key)) continue;
+    known.add(key);
     const outputs = await execute(network, inputs);
     expected.forEach((tensor, i) => {
       const output = network.outputs[i];

@@ -3,10 +3,10 @@
  * must be PyTorch's. First all with fixed sizes, then with ranges, then in half precision, as far as SECONDS go.
  *
  * `operators.js OUT.json SECONDS [PROCESSES] [PART OF A NAME...]`; GPUS lists those that the processes share (default: 0).
- * Building and executing happens in these, so that a crash is one case's.
+ * Building and executing happens in these, so that a crash is one case's. What OUT.json has from a run before is not run again.
  */
 import { type ChildProcess, fork } from "node:child_process";
-import { readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { buildEngine, libraryVersion, loadEngine } from "../../src/backends/tensorrt/index.js";
 import type { Capabilities } from "../../src/conversion/context.js";
 import type { Tensor } from "../../src/ir/tensor.js";
@@ -43,15 +43,19 @@ async function direct(): Promise<void> {
   const [file, seconds = "300", processes = "4", ...parts] = process.argv.slice(2) as [string, ...string[]];
   const gpus = (process.env.GPUS ?? "0").split(",");
   const deadline = performance.now() + 1000 * Number(seconds);
-  const tasks: Task[] = families.flatMap((family) =>
+  const every: Task[] = families.flatMap((family) =>
     recordedCases(family)
       .filter(({ entry }) => entry.error === undefined)
       .filter(({ entry }) => parts.length === 0 || parts.some((part) => entry.name.includes(part)))
       .flatMap((recorded) => recorded.forms.map(({ what }) => ({ family, name: recorded.entry.name, what }))),
   );
+  const results: Result[] = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : [];
+  const nameOf = ({ family, name, what }: Task): string => JSON.stringify([family, name, what]);
+  const known = new Set(results.map(nameOf));
   const order: readonly Form["what"][] = ["fixed sizes", "ranges", "fp16"];
-  tasks.sort((a, b) => order.indexOf(a.what) - order.indexOf(b.what));
-  const results: Result[] = [];
+  const tasks = every
+    .filter((task) => !known.has(nameOf(task)))
+    .sort((a, b) => order.indexOf(a.what) - order.indexOf(b.what));
   let next = 0;
   const worker = async (index: number): Promise<void> => {
     let child: ChildProcess | undefined;
@@ -63,7 +67,10 @@ async function direct(): Promise<void> {
       });
       const result = await hand(child, task);
       results.push(result);
-      if (result.outcome === "crashed") child = undefined;
+      if (result.outcome === "crashed") {
+        child.kill("SIGKILL");
+        child = undefined;
+      }
       if (result.outcome !== "agrees") {
         const { family, name, what, outcome, message } = result;
         console.log(`${outcome}: ${family}: ${name}, ${what}: ${message}`);
@@ -76,7 +83,7 @@ async function direct(): Promise<void> {
   writeFileSync(file, JSON.stringify(results, null, 1));
   const count = (outcome: Outcome): number => results.filter((result) => result.outcome === outcome).length;
   console.log(
-    `${results.length} of ${tasks.length} run: ${count("agrees")} agree, ${count("differs")} differ, ${count("refused")} refused beforehand, ` +
+    `${results.length} of ${every.length} run: ${count("agrees")} agree, ${count("differs")} differ, ${count("refused")} refused beforehand, ` +
       `${count("failed")} not built or not run, ${count("crashed")} crashed`,
   );
   process.exit(count("agrees") + count("refused") === results.length ? 0 : 1);
@@ -132,6 +139,10 @@ async function run(recorded: RecordedCase, form: Form): Promise<Pick<Result, "ou
   } catch (error) {
     if (error instanceof TrtorchError && error.code === "unsupported")
       return { outcome: "refused", message: error.message };
-    return { outcome: "failed", message: error instanceof Error ? error.message : String(error) };
+    const message = error instanceof Error ? error.message : String(error);
+    // An error of the GPU's own stays in the process: nothing works there any more.
+    if (/CUDA|Cuda Runtime/.test(message)) return { outcome: "crashed", message };
+    // The case says itself why TensorRT does not take it.
+    return { outcome: recorded.entry.tensorrt === undefined ? "failed" : "refused", message };
   }
 }
