@@ -6,10 +6,10 @@ const AXES = ["x", "y", "z"] as const;
 const CORNERS = [0, 1, 2, 3, 4, 5, 6, 7].map((corner) => AXES.map((_, axis) => (corner >> axis) & 1));
 
 /** The value of the voxel `(x, y, z)` times `weight`, added to `sum`; voxels outside of the volume are 0. */
-const addVoxel = (weight: string, at: (axis: string) => string): string => `
+const addVoxel = (weight: string, at: (axis: string, index: number) => string): string => `
 inside = torch.ones_like(place_x).to(11)
 ${AXES.map(
-  (axis) => `v_${axis} = ${at(axis)}
+  (axis, index) => `v_${axis} = ${at(axis, index)}
 inside = torch.logical_and(inside, torch.logical_and(v_${axis} >= 0.0, v_${axis} <= last_${axis}))
 i_${axis} = torch.to(torch.clamp(v_${axis}, 0.0, last_${axis}), 4)`,
 ).join("\n")}
@@ -61,7 +61,7 @@ else:
 ${AXES.map((axis) => `  floor_${axis} = torch.floor(place_${axis})\n  part_${axis} = place_${axis} - floor_${axis}`).join("\n")}
 ${CORNERS.map((steps) => {
   const weight = AXES.map((axis, i) => (steps[i] === 1 ? `part_${axis}` : `(1.0 - part_${axis})`)).join(" * ");
-  return indented(addVoxel(weight, (axis) => `floor_${axis} + ${steps[AXES.indexOf(axis as "x")]}.0`));
+  return indented(addVoxel(weight, (axis, index) => `floor_${axis} + ${steps[index]}.0`));
 }).join("\n")}
 sampled = torch.reshape(sum, [batch, channels, torch.size(grid, 1), torch.size(grid, 2), torch.size(grid, 3)])
 return torch.type_as(sampled, input)
