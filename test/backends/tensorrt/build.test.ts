@@ -58,7 +58,8 @@ t.test("progress: phases begin at 0, end whole, and name their parents", async (
 t.test("cancelling stops a build at its next step", async (t) => {
   const controller = new AbortController();
   const build = async (signal: AbortSignal | undefined, onStep: () => void) =>
-    buildEngine(convolutions(100), {
+    // Large enough for this thread to have its turn between two steps on a busy machine.
+    buildEngine(convolutions(400), {
       ...rtx,
       targets: [86, 89, 120],
       ...(signal && { signal }),
@@ -72,8 +73,7 @@ t.test("cancelling stops a build at its next step", async (t) => {
     cancelled++;
   });
   await t.rejects(building, { code: "cancelled", message: "the build was cancelled" });
-  // How many steps the library takes before this thread has its turn is the machine's affair.
-  t.ok(cancelled < steps, `${cancelled} of ${steps} steps`);
+  t.ok(cancelled < steps / 2, `${cancelled} of ${steps} steps`);
   await t.rejects(
     buildEngine(convolutions(1), { ...rtx, signal: controller.signal }),
     { code: "cancelled" },
