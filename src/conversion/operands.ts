@@ -98,6 +98,12 @@ export function constantLike(ctx: ConversionContext, tensor: ITensor, value: num
   );
 }
 
+/** Where the tensor is another number than `value`. */
+export function differsFrom(ctx: ConversionContext, tensor: ITensor, value: number): ITensor {
+  const { network } = ctx;
+  return network.addUnary(network.addElementWise(tensor, constantLike(ctx, tensor, value), "kEQUAL"), "kNOT");
+}
+
 /** The operand's values in `dtype`, as `Tensor.to(dtype)` gives them. Numbers become 0-d tensors. */
 export function castTo(ctx: ConversionContext, operand: Operand, dtype: ScalarType): TensorValue {
   if (dtype === "float8_e4m3fn" && operand.dtype !== dtype) return roundToFloat8(ctx, castTo(ctx, operand, "float32"));
@@ -142,7 +148,7 @@ function castTensor(ctx: ConversionContext, tensor: ITensor, from: ScalarType, t
   const { network } = ctx;
   // TensorRT 10.6 makes of an input's bytes, cast to ints and then to bools, bools that are no 0 or 1.
   if (from === "uint8" && to === "bool") {
-    return network.addUnary(network.addElementWise(tensor, constantLike(ctx, tensor, 0), "kEQUAL"), "kNOT");
+    return differsFrom(ctx, tensor, 0);
   }
   const cast = network.addCast(tensor, dataTypeOf(to));
   return narrows(from, to) ? wrap(ctx, cast, to) : cast;
@@ -180,8 +186,8 @@ export function floorQuotient(ctx: ConversionContext, a: ITensor, b: ITensor): I
   const { weights } = ctx.tensorValue(b);
   let across = below(rest);
   if (weights === null || numbersOf(weights).some((number) => number <= 0)) {
-    const some = network.addUnary(network.addElementWise(rest, constantLike(ctx, rest, 0), "kEQUAL"), "kNOT");
-    across = network.addElementWise(network.addElementWise(across, below(b), "kXOR"), some, "kAND");
+    across = network.addElementWise(across, below(b), "kXOR");
+    across = network.addElementWise(across, differsFrom(ctx, rest, 0), "kAND");
   }
   return network.addElementWise(quotient, network.addCast(across, quotient.type), "kSUB");
 }

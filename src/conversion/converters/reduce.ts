@@ -6,6 +6,7 @@ import type { ConversionContext } from "../context.js";
 import {
   castTo,
   constantLike,
+  differsFrom,
   elementWise,
   floatResult,
   normalizeAxes,
@@ -326,7 +327,7 @@ export function vectorNorm(
   const result = (): ITensor => {
     switch (p) {
       case 0: {
-        const nonzero = network.addUnary(network.addElementWise(x, constantLike(ctx, x, 0), "kEQUAL"), "kNOT");
+        const nonzero = differsFrom(ctx, x, 0);
         return total(network.addCast(nonzero, x.type));
       }
       case 1:

@@ -1,7 +1,7 @@
 import type { ScalarType } from "../../ir/scalar-type.js";
 import type { ITensor } from "../../network/layers.js";
 import type { ConversionContext } from "../context.js";
-import { castTo, constantLike, floatResult, normalizeAxes, normalizeAxis, reshape } from "../operands.js";
+import { castTo, constantLike, differsFrom, floatResult, normalizeAxes, normalizeAxis, reshape } from "../operands.js";
 import { converter } from "../registry.js";
 import type { TensorValue } from "../values.js";
 
@@ -34,11 +34,7 @@ function logSoftmax(ctx: ConversionContext, self: TensorValue, dim: number, dtyp
 
 /** Where scores are more than minus infinity. */
 export function visible(ctx: ConversionContext, scores: ITensor): ITensor {
-  const { network } = ctx;
-  return network.addUnary(
-    network.addElementWise(scores, constantLike(ctx, scores, Number.NEGATIVE_INFINITY), "kEQUAL"),
-    "kNOT",
-  );
+  return differsFrom(ctx, scores, Number.NEGATIVE_INFINITY);
 }
 
 /**
