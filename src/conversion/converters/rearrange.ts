@@ -43,7 +43,7 @@ export const roll = converter(
   },
 );
 
-function flipped(ctx: ConversionContext, self: TensorValue, dims: readonly number[]): TensorValue {
+export function flipped(ctx: ConversionContext, self: TensorValue, dims: readonly number[]): TensorValue {
   const rank = self.dims.length;
   if (rank === 0 || dims.length === 0) return self;
   const axes = new Set(dims.map((dim) => normalizeAxis(ctx, dim, rank)));

@@ -2,10 +2,11 @@ import type { ITensor } from "../../network/layers.js";
 import type { Dim } from "../../network/symbolic.js";
 import { range, sliceAxis } from "../axes.js";
 import type { ConversionContext } from "../context.js";
-import { elementWise } from "../operands.js";
+import { elementWise, reshape } from "../operands.js";
 import { type Converter, converter } from "../registry.js";
 import type { TensorValue } from "../values.js";
 import { matmul } from "./matmul.js";
+import { flipped } from "./rearrange.js";
 
 type Cell = "lstm" | "gru" | "tanh" | "relu";
 
@@ -70,45 +71,73 @@ function step(ctx: ConversionContext, cell: Cell, fromInput: ITensor, state: Sta
   return [network.addActivation(sum(fromInput, fromHidden), cell === "tanh" ? "kTANH" : "kRELU")];
 }
 
-interface Direction {
-  readonly parameters: Parameters;
-  readonly initial: State;
-  readonly reverse: boolean;
+interface Run {
+  /** `[time, batch, directions * hidden]` */
+  readonly outputs: ITensor;
+  /** The state after each direction's last step, `[directions, batch, hidden]` each. */
+  readonly last: State;
 }
 
 /**
- * One layer over `x` `[time, batch, features]`: for each direction all outputs, and the state after its last step. Both run in
- * one loop, which takes as many turns for two as for one.
+ * One layer over `x` `[time, batch, features]`, from `initial` states `[directions, batch, hidden]`. Two directions are a batch of
+ * two: the second sees the sequence turned round, and its outputs are turned back. That takes as many steps as one does, and no
+ * second loop: of those, TensorRT 10.6 gets layers over each other wrong when the length is a range.
  */
 function run(
   ctx: ConversionContext,
   cell: Cell,
   x: TensorValue,
-  directions: readonly Direction[],
-): { readonly outputs: ITensor; readonly last: State }[] {
+  initial: State,
+  directions: readonly Parameters[],
+): Run {
   const { network } = ctx;
-  const length = x.dims[0] as Dim;
-  const loop = network.addLoop();
-  const runs = directions.map((direction) => {
-    const { inputWeight, inputBias } = direction.parameters;
-    return { ...direction, fromInput: affine(ctx, x, inputWeight, inputBias).tensor };
+  const [length, batch] = x.dims as [Dim, Dim];
+  const inputs = directions.map(({ inputWeight, inputBias }, direction) => {
+    const fromInput = affine(ctx, direction === 1 ? flipped(ctx, x, [0]) : x, inputWeight, inputBias);
+    return reshape(ctx, fromInput.tensor, [length, 1, batch, fromInput.dims[2] as Dim]);
   });
+  const parameters = stacked(ctx, directions);
+  const loop = network.addLoop();
   loop.addTripLimit(network.addCast(network.scalarTensor(length), "kINT32"), "kCOUNT");
-  return runs
-    .map(({ parameters, reverse, fromInput, initial }) => {
-      const current = loop.addIterator(fromInput, 0, reverse);
-      const states = initial.map((value) => loop.addRecurrence(value));
-      const values = states.map(({ value }) => value);
-      const next = loop.body(() => step(ctx, cell, current, values, parameters));
-      states.forEach(({ setNext }, i) => {
-        setNext(next[i] as ITensor);
-      });
-      return { output: next[0] as ITensor, values, reverse };
-    })
-    .map(({ output, values, reverse }) => ({
-      outputs: loop.addLoopOutput(output, reverse ? "kREVERSE" : "kCONCATENATE", 0, length),
-      last: values.map((value) => loop.addLoopOutput(value, "kLAST_VALUE")),
-    }));
+  const current = loop.addIterator(concatenated(ctx, inputs, 1), 0);
+  const states = initial.map((value) => loop.addRecurrence(value));
+  const values = states.map(({ value }) => value);
+  const next = loop.body(() => step(ctx, cell, current, values, parameters));
+  states.forEach(({ setNext }, i) => {
+    setNext(next[i] as ITensor);
+  });
+  const outputs = ctx.tensorValue(loop.addLoopOutput(next[0] as ITensor, "kCONCATENATE", 0, length));
+  const last = values.map((value) => loop.addLoopOutput(value, "kLAST_VALUE"));
+  const hidden = outputs.dims[3] as Dim;
+  const each = directions.map((_, direction) => {
+    const own = sliceAxis(ctx, outputs.tensor, 1, direction, 1);
+    const sequence = ctx.tensorValue(reshape(ctx, own, [length, batch, hidden]));
+    return (direction === 1 ? flipped(ctx, sequence, [0]) : sequence).tensor;
+  });
+  return { outputs: concatenated(ctx, each, 2), last };
+}
+
+/** The weights `[rows, columns]` of all directions as `[directions, rows, columns]`, biases `[rows]` as `[directions, 1, rows]`. */
+function stacked(ctx: ConversionContext, directions: readonly Parameters[]): Parameters {
+  const stack = (pick: (parameters: Parameters) => TensorValue | null): TensorValue | null => {
+    const values = directions.map(pick).filter((value) => value !== null);
+    if (values.length === 0) return null;
+    const matrices = values.map(({ tensor, dims }) =>
+      reshape(ctx, tensor, dims.length === 1 ? [1, 1, ...dims] : [1, ...dims]),
+    );
+    return ctx.tensorValue(concatenated(ctx, matrices, 0));
+  };
+  return {
+    inputWeight: stack(({ inputWeight }) => inputWeight) as TensorValue,
+    hiddenWeight: stack(({ hiddenWeight }) => hiddenWeight) as TensorValue,
+    inputBias: stack(({ inputBias }) => inputBias),
+    hiddenBias: stack(({ hiddenBias }) => hiddenBias),
+    projection: stack(({ projection }) => projection),
+  };
+}
+
+function concatenated(ctx: ConversionContext, tensors: readonly ITensor[], axis: number): ITensor {
+  return tensors.length === 1 ? (tensors[0] as ITensor) : ctx.network.addConcatenation(tensors, axis);
 }
 
 interface SequenceArguments {
@@ -133,39 +162,32 @@ function sequence(ctx: ConversionContext, cell: Cell, args: SequenceArguments): 
   const perCell = args.params.length / (args.num_layers * directions);
   const projected = perCell === (args.has_biases ? 5 : 3);
   let x = ctx.tensorValue(swap(args.input.tensor));
-  const lasts: ITensor[][] = args.hx.map(() => []);
+  const lasts: State[] = [];
   for (let layer = 0; layer < args.num_layers; layer++) {
-    const both = range(directions).map((direction): Direction => {
-      const index = layer * directions + direction;
-      const own = args.params.slice(index * perCell, (index + 1) * perCell);
-      const parameters: Parameters = {
+    const first = layer * directions;
+    const parameters = range(directions).map((direction): Parameters => {
+      const own = args.params.slice((first + direction) * perCell, (first + direction + 1) * perCell);
+      return {
         inputWeight: own[0] as TensorValue,
         hiddenWeight: own[1] as TensorValue,
         inputBias: args.has_biases ? (own[2] as TensorValue) : null,
         hiddenBias: args.has_biases ? (own[3] as TensorValue) : null,
         projection: projected ? (own.at(-1) as TensorValue) : null,
       };
-      const initial = args.hx.map((state) => {
-        const [, batch, size] = state.dims as [Dim, Dim, Dim];
-        const slice = network.addSlice(state.tensor, [index, 0, 0], [1, batch, size], [1, 1, 1]);
-        return network.addShuffle(slice, { reshape: [batch, size] });
-      });
-      return { parameters, initial, reverse: direction === 1 };
     });
-    const results = run(ctx, cell, x, both);
-    for (const { last } of results) {
-      last.forEach((state, i) => {
-        lasts[i]?.push(network.addShuffle(state, { reshape: [1, ...state.dims] }));
-      });
-    }
-    x = ctx.tensorValue(
-      network.addConcatenation(
-        results.map(({ outputs }) => outputs),
-        2,
-      ),
-    );
+    const initial = args.hx.map((state) => sliceAxis(ctx, state.tensor, 0, first, directions));
+    const { outputs, last } = run(ctx, cell, x, initial, parameters);
+    lasts.push(last);
+    x = ctx.tensorValue(outputs);
   }
-  return [swap(x.tensor), ...lasts.map((states) => network.addConcatenation(states, 0))];
+  const states = args.hx.map((_, i) =>
+    concatenated(
+      ctx,
+      lasts.map((last) => last[i] as ITensor),
+      0,
+    ),
+  );
+  return [swap(x.tensor), ...states];
 }
 
 export const lstm = converter(
