@@ -2,7 +2,7 @@
  * Every recorded case of the operators' tests, built by the full TensorRT and executed on this machine's GPUs: the numbers
  * must be PyTorch's. First all with fixed sizes, then with ranges, then in half precision, as far as SECONDS go.
  *
- * `operators.js OUT.json SECONDS [PROCESSES] [PART OF A NAME...]`; GPUS lists those that the processes share (default: 0).
+ * `operators.js OUT.json SECONDS [PROCESSES] [PART...]`, PART of "FAMILY: NAME, FORM" as a failure is printed; GPUS lists those that the processes share (default: 0).
  * Building and executing happens in these, so that a crash is one case's. What OUT.json has from a run before is not run again.
  */
 import { type ChildProcess, fork } from "node:child_process";
@@ -43,18 +43,18 @@ async function direct(): Promise<void> {
   const [file, seconds = "300", processes = "4", ...parts] = process.argv.slice(2) as [string, ...string[]];
   const gpus = (process.env.GPUS ?? "0").split(",");
   const deadline = performance.now() + 1000 * Number(seconds);
-  const every: Task[] = families.flatMap((family) =>
-    recordedCases(family)
-      .filter(({ entry }) => entry.error === undefined)
-      .filter(({ entry }) => parts.length === 0 || parts.some((part) => entry.name.includes(part)))
-      .flatMap((recorded) => recorded.forms.map(({ what }) => ({ family, name: recorded.entry.name, what }))),
-  );
+  const wanted = families
+    .flatMap((family) =>
+      recordedCases(family)
+        .filter(({ entry }) => entry.error === undefined)
+        .flatMap(({ entry, forms }) => forms.map(({ what }): Task => ({ family, name: entry.name, what }))),
+    )
+    .filter((task) => parts.length === 0 || parts.some((part) => labelOf(task).includes(part)));
   const results: Result[] = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : [];
-  const nameOf = ({ family, name, what }: Task): string => JSON.stringify([family, name, what]);
-  const known = new Set(results.map(nameOf));
+  const known = new Set(results.map(labelOf));
   const order: readonly Form["what"][] = ["fixed sizes", "ranges", "fp16"];
-  const tasks = every
-    .filter((task) => !known.has(nameOf(task)))
+  const tasks = wanted
+    .filter((task) => !known.has(labelOf(task)))
     .sort((a, b) => order.indexOf(a.what) - order.indexOf(b.what));
   let next = 0;
   const worker = async (index: number): Promise<void> => {
@@ -72,8 +72,7 @@ async function direct(): Promise<void> {
         child = undefined;
       }
       if (result.outcome !== "agrees") {
-        const { family, name, what, outcome, message } = result;
-        console.log(`${outcome}: ${family}: ${name}, ${what}: ${message}`);
+        console.log(`${result.outcome}: ${labelOf(result)}: ${result.message}`);
       }
       if (results.length % 100 === 0) writeFileSync(file, JSON.stringify(results));
     }
@@ -83,10 +82,14 @@ async function direct(): Promise<void> {
   writeFileSync(file, JSON.stringify(results, null, 1));
   const count = (outcome: Outcome): number => results.filter((result) => result.outcome === outcome).length;
   console.log(
-    `${results.length} of ${every.length} run: ${count("agrees")} agree, ${count("differs")} differ, ${count("refused")} refused beforehand, ` +
+    `${results.length} of ${wanted.length} run: ${count("agrees")} agree, ${count("differs")} differ, ${count("refused")} refused beforehand, ` +
       `${count("failed")} not built or not run, ${count("crashed")} crashed`,
   );
   process.exit(count("agrees") + count("refused") === results.length ? 0 : 1);
+}
+
+function labelOf({ family, name, what }: Task): string {
+  return `${family}: ${name}, ${what}`;
 }
 
 function hand(child: ChildProcess, task: Task): Promise<Result> {

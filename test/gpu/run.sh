@@ -6,7 +6,8 @@
 #     unit      a build and executions through the library         layers   every kind of layer, described and built
 #     models    the models, made or copied                         build    our engines and modules, by our runner
 #     onnx      engines of TensorRT's ONNX parser                  measure  ours verified, and timed beside these
-#     wrapped   modules in Torch-TensorRT's runtime                torch    PyTorch's own latency
+#     wrapped   modules in Torch-TensorRT's runtime
+#     compile   the models by PyTorch's compiler, all at once       torch    PyTorch's own latency
 #     features  bf16, int8, refit, profiles, parts in Torch, ...; verify, run and bench over them
 #     soak      memory over loads and executions; kills
 #     operators the recorded cases of the operators' tests, built and executed, as far as SECONDS_FOR_OPERATORS go
@@ -30,7 +31,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
-steps=${*:-unit layers models build onnx measure wrapped torch features soak operators}
+steps=${*:-unit layers models build onnx measure wrapped compile torch features soak operators}
 NODE=${NODE:-node} PYTHON=${PYTHON:-python3} WORK=${WORK:-$out}
 read -ra models <<<"${MODELS:-lenet squeezenet1_1 bert_tiny mobilenet_v3_small resnet50 vit_b_16}"
 export LD_LIBRARY_PATH=${TENSORRT_ROOT:?names a folder with lib/libnvinfer.so.10}/lib${LEAN:+:$(dirname "$LEAN")}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
@@ -97,6 +98,8 @@ for name in $steps; do
       done
       step run "${command[@]}" run "${given[@]}" --seed 1 --output "$WORK/features/run.npz"
       step parts "$PYTHON" "$here/wrapped.py" "$WORK" "$TORCHTRT" --features ;;
+    compile)
+      step compile "$PYTHON" "$here/torch_latency.py" "$WORK" --compile "${models[@]}" ;;
     torch)
       step torch "$PYTHON" "$here/torch_latency.py" "$WORK" "$out/torch.json" "${models[@]}" ;;
     soak)

@@ -2,14 +2,15 @@
 CUDA event times.
 
 torch_latency.py WORK OUT.json MODEL...
+torch_latency.py WORK --compile MODEL...   only runs them, a process for each model, so that what the compiler keeps on disk is there
 """
-import json, pathlib, statistics, sys, warnings
+import json, multiprocessing, pathlib, statistics, sys, warnings
 import numpy as np
 import torch
 from python_models import load
 
 warnings.filterwarnings("ignore")
-work, out, names = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3:]
+work, out, names = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
 
 
 def median_ms(run):
@@ -26,7 +27,8 @@ def median_ms(run):
     return statistics.median(times)
 
 
-def measure(name, batch, precision):
+def prepared(name, batch, precision):
+    """The model on the GPU, its inputs, and the first output of the batch that PyTorch's CPU gave."""
     recorded = np.load(work / "models" / name / "io.npz")
     inputs = [torch.from_numpy(recorded[key]) for key in sorted(recorded) if key.startswith("in")]
     inputs = [value.repeat(batch, *[1] * (value.dim() - 1)).cuda() for value in inputs]
@@ -34,24 +36,56 @@ def measure(name, batch, precision):
     if precision == "fp16":
         model = model.half()
         inputs = [value.half() if value.is_floating_point() else value for value in inputs]
-    row = {"name": name, "batch": batch, "precision": precision}
-    row["error"] = (model(*inputs)[:1].cpu().float() - torch.from_numpy(recorded["out0"])).abs().max().item()
-    row["eager"] = median_ms(lambda: model(*inputs))
-    # Each shape compiled for itself, as an engine is.
+    return model, inputs, torch.from_numpy(recorded["out0"])
+
+
+def compiled(model):
+    """For one shape, as an engine is."""
     torch._dynamo.reset()
-    compiled = torch.compile(model, mode="reduce-overhead", dynamic=False)
-    row["compile"] = median_ms(lambda: compiled(*inputs))
+    return torch.compile(model, mode="reduce-overhead", dynamic=False)
+
+
+def measure(name, batch, precision):
+    model, inputs, output = prepared(name, batch, precision)
+    row = {"name": name, "batch": batch, "precision": precision}
+    row["error"] = (model(*inputs)[:1].cpu().float() - output).abs().max().item()
+    row["eager"] = median_ms(lambda: model(*inputs))
+    optimized = compiled(model)
+    row["compile"] = median_ms(lambda: optimized(*inputs))
     return row
 
 
-rows = []
-for name in names:
+def each(name, do):
+    """What `do` makes of every batch and precision of a model."""
     for batch in (1, 32):
         for precision in ("fp32", "fp16"):
             try:
                 with torch.no_grad():
-                    rows.append(measure(name, batch, precision))
+                    row = do(name, batch, precision)
             except Exception as error:
-                rows.append({"name": name, "batch": batch, "precision": precision, "failed": str(error).splitlines()[0][:200]})
-            print(rows[-1], flush=True)
-            out.write_text(json.dumps(rows, indent=1))
+                row = {"name": name, "batch": batch, "precision": precision, "failed": str(error).splitlines()[0][:200]}
+            print(row, flush=True)
+            yield row
+
+
+def compile_only(name):
+    def run(*which):
+        model, inputs, _ = prepared(*which)
+        compiled(model)(*inputs)
+        return which
+
+    list(each(name, run))
+
+
+if __name__ == "__main__" and out == "--compile":
+    processes = [multiprocessing.get_context("spawn").Process(target=compile_only, args=(name,)) for name in names]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+elif __name__ == "__main__":
+    rows = []
+    for name in names:
+        for row in each(name, measure):
+            rows.append(row)
+            pathlib.Path(out).write_text(json.dumps(rows, indent=1))
