@@ -14,6 +14,7 @@ import {
 import { constantOf, dimsOf } from "../../src/network/fold.js";
 import type { ITensor, Weights } from "../../src/network/layers.js";
 import { Network } from "../../src/network/network.js";
+import { foldConstants } from "../../src/network/simplify.js";
 import { makeWeights, numbersOf } from "../../src/network/weights.js";
 
 const RUNS = { numRuns: 15 };
@@ -491,6 +492,19 @@ t.test("what depends on an input is no constant, but its known sizes are", (t) =
   const less = network.addElementWise(length, zero, "kGREATER");
   const known = constantOf(less);
   t.same(known && Array.from(numbersOf(known)), [1]);
+  t.end();
+});
+
+t.test("of an output that constants decide, the layer stays that gives it its name", (t) => {
+  const network = new Network();
+  const x = network.addInput("x", "kFLOAT", [2, 2, 0]);
+  const most = network.addReduce(network.addUnary(x, "kABS"), "kMAX", [2], false);
+  network.markOutput(network.addActivation(most, "kRELU"), "y");
+  foldConstants(network);
+  t.same(
+    network.layers.map(({ type }) => type),
+    ["kCONSTANT", "kACTIVATION"],
+  );
   t.end();
 });
 
