@@ -2,7 +2,7 @@ import type { ITensor } from "../../network/layers.js";
 import type { Dim } from "../../network/symbolic.js";
 import { range, sliceAxis } from "../axes.js";
 import type { ConversionContext } from "../context.js";
-import { elementWise, reshape } from "../operands.js";
+import { elementWise, expandRank, reshape } from "../operands.js";
 import { type Converter, converter } from "../registry.js";
 import type { TensorValue } from "../values.js";
 import { matmul } from "./matmul.js";
@@ -10,13 +10,17 @@ import { flipped } from "./rearrange.js";
 
 type Cell = "lstm" | "gru" | "tanh" | "relu";
 
-interface Parameters {
-  readonly inputWeight: TensorValue;
+/** What a step multiplies the hidden state by. */
+interface HiddenParameters {
   readonly hiddenWeight: TensorValue;
-  readonly inputBias: TensorValue | null;
   readonly hiddenBias: TensorValue | null;
   /** LSTMs with `proj_size`: maps the hidden state to its output. */
   readonly projection: TensorValue | null;
+}
+
+interface Parameters extends HiddenParameters {
+  readonly inputWeight: TensorValue;
+  readonly inputBias: TensorValue | null;
 }
 
 /** h, and for an LSTM c behind it. */
@@ -38,7 +42,13 @@ function gate(ctx: ConversionContext, x: ITensor, index: number, count: number):
  * One step. `fromInput` is `x W_ih^T + b_ih`, which does not depend on the state. The equations are those of
  * torch.nn.LSTMCell, GRUCell and RNNCell; gates follow each other as i f g o and r z n.
  */
-function step(ctx: ConversionContext, cell: Cell, fromInput: ITensor, state: State, parameters: Parameters): State {
+function step(
+  ctx: ConversionContext,
+  cell: Cell,
+  fromInput: ITensor,
+  state: State,
+  parameters: HiddenParameters,
+): State {
   const { network } = ctx;
   const [hidden, memory] = state as [ITensor, ITensor];
   const fromHidden = affine(ctx, ctx.tensorValue(hidden), parameters.hiddenWeight, parameters.hiddenBias).tensor;
@@ -117,22 +127,16 @@ function run(
   return { outputs: concatenated(ctx, each, 2), last };
 }
 
-/** The weights `[rows, columns]` of all directions as `[directions, rows, columns]`, biases `[rows]` as `[directions, 1, rows]`. */
-function stacked(ctx: ConversionContext, directions: readonly Parameters[]): Parameters {
-  const stack = (pick: (parameters: Parameters) => TensorValue | null): TensorValue | null => {
-    const values = directions.map(pick).filter((value) => value !== null);
-    if (values.length === 0) return null;
-    const matrices = values.map(({ tensor, dims }) =>
-      reshape(ctx, tensor, dims.length === 1 ? [1, 1, ...dims] : [1, ...dims]),
-    );
-    return ctx.tensorValue(concatenated(ctx, matrices, 0));
+/** Weights `[rows, columns]` of all directions as `[directions, rows, columns]`, biases `[rows]` as `[directions, 1, rows]`. */
+function stacked(ctx: ConversionContext, directions: readonly HiddenParameters[]): HiddenParameters {
+  const stack = (values: readonly (TensorValue | null)[]): TensorValue | null => {
+    const matrices = values.filter((value) => value !== null).map(({ tensor }) => expandRank(ctx, tensor, 3));
+    return matrices.length === 0 ? null : ctx.tensorValue(concatenated(ctx, matrices, 0));
   };
   return {
-    inputWeight: stack(({ inputWeight }) => inputWeight) as TensorValue,
-    hiddenWeight: stack(({ hiddenWeight }) => hiddenWeight) as TensorValue,
-    inputBias: stack(({ inputBias }) => inputBias),
-    hiddenBias: stack(({ hiddenBias }) => hiddenBias),
-    projection: stack(({ projection }) => projection),
+    hiddenWeight: stack(directions.map(({ hiddenWeight }) => hiddenWeight)) as TensorValue,
+    hiddenBias: stack(directions.map(({ hiddenBias }) => hiddenBias)),
+    projection: stack(directions.map(({ projection }) => projection)),
   };
 }
 
@@ -212,13 +216,7 @@ interface CellArguments {
 }
 
 function cellStep(ctx: ConversionContext, cell: Cell, args: CellArguments, state: State): State {
-  const parameters: Parameters = {
-    inputWeight: args.w_ih,
-    hiddenWeight: args.w_hh,
-    inputBias: args.b_ih,
-    hiddenBias: args.b_hh,
-    projection: null,
-  };
+  const parameters = { hiddenWeight: args.w_hh, hiddenBias: args.b_hh, projection: null };
   return step(ctx, cell, affine(ctx, args.input, args.w_ih, args.b_ih).tensor, state, parameters);
 }
 
