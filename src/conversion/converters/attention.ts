@@ -1,13 +1,15 @@
+import type { ITensor } from "../../network/layers.js";
+import { repeatsAlong } from "../../network/repetition.js";
 import { type Dim, floordiv, mul } from "../../network/symbolic.js";
 import { numbersOf } from "../../network/weights.js";
-import { iota, range } from "../axes.js";
+import { iota, like, movedAxis, permute, range, sliceAxis } from "../axes.js";
 import type { ConversionContext } from "../context.js";
-import { elementWise, expandRank, expandTo, reshape } from "../operands.js";
+import { broadcast, constantLike, elementWise, expandRank, expandTo, largestFloat, reshape } from "../operands.js";
 import { converter } from "../registry.js";
 import { Scalar, type TensorValue } from "../values.js";
 import { matmul } from "./matmul.js";
 import { layerNormOver } from "./normalization.js";
-import { visible, withoutHiddenRows } from "./softmax.js";
+import { visible } from "./softmax.js";
 
 interface AttentionArguments {
   readonly query: TensorValue;
@@ -39,16 +41,20 @@ function attention(ctx: ConversionContext, args: AttentionArguments): TensorValu
   const value = heads === undefined ? args.value : repeatHeads(ctx, args.value, heads);
   let scores = matmul(ctx, elementWise(ctx, query, new Scalar("float", scale), "kPROD"), key, true);
   if (args.is_causal)
-    scores = masked(ctx, scores, causalMask(ctx, scores.dims.at(-2) as Dim, scores.dims.at(-1) as Dim));
-  if (args.attn_mask !== null) {
-    scores =
-      args.attn_mask.dtype === "bool"
-        ? masked(ctx, scores, args.attn_mask)
-        : elementWise(ctx, scores, args.attn_mask, "kSUM");
-  }
-  const weights = ctx.network.addSoftMax(scores.tensor, scores.dims.length - 1);
-  const y = matmul(ctx, ctx.tensorValue(weights), value);
-  return args.attn_mask === null || leavesEachRow(args.attn_mask) ? y : unhidden(ctx, y, args.attn_mask);
+    scores = masked(ctx, scores, causalMask(ctx, scores.dims.at(-2) as Dim, scores.dims.at(-1) as Dim).tensor);
+  const mask = args.attn_mask;
+  if (mask === null) return weighed(ctx, scores, value);
+  if (mask.dtype !== "bool") scores = elementWise(ctx, scores, mask, "kSUM");
+  const keep = expandRank(ctx, mask.dtype === "bool" ? mask.tensor : visible(ctx, mask.tensor), 2);
+  if (leavesEachRow(mask)) return weighed(ctx, mask.dtype === "bool" ? masked(ctx, scores, keep) : scores, value);
+  const finite = masked(ctx, scores, keep, -largestFloat(scores.dtype));
+  return repeatsAlong(keep, keep.dims.length - 2)
+    ? weighed(ctx, finite, withoutHiddenKeys(ctx, value, keep))
+    : withoutHiddenRows(ctx, weighed(ctx, finite, value), keep);
+}
+
+function weighed(ctx: ConversionContext, scores: TensorValue, value: TensorValue): TensorValue {
+  return matmul(ctx, like(ctx, scores, ctx.network.addSoftMax(scores.tensor, scores.dims.length - 1)), value);
 }
 
 /** Is the mask a constant with something to see in each row? */
@@ -66,13 +72,22 @@ function leavesEachRow({ weights, dims }: TensorValue): boolean {
 }
 
 /**
- * 0 in the rows that the mask hides as a whole, of which softmax makes NaNs. They are told by the mask, and changed in the
- * result: the layers between, which are one kernel, stay together.
+ * 0 for the values of hidden keys, which have no weight; and where all keys are hidden, and weigh the same, 0 is their mean. For
+ * masks that hide the same keys from each row: it takes no layer behind the ones that TensorRT makes one kernel of.
  */
-function unhidden(ctx: ConversionContext, y: TensorValue, mask: TensorValue): TensorValue {
-  const rank = y.dims.length;
-  const isVisible = mask.dtype === "bool" ? mask.tensor : visible(ctx, mask.tensor);
-  return ctx.tensorValue(withoutHiddenRows(ctx, y.tensor, expandRank(ctx, isVisible, rank), rank - 1), y.dtype);
+function withoutHiddenKeys(ctx: ConversionContext, value: TensorValue, keep: ITensor): TensorValue {
+  const axis = keep.dims.length - 2;
+  const row = sliceAxis(ctx, keep, axis, 0, 1);
+  const [column, x] = broadcast(ctx, permute(ctx, row, movedAxis(axis + 2, axis, axis + 1)), value.tensor);
+  return like(ctx, value, ctx.network.addSelect(column, x, constantLike(ctx, x, 0)));
+}
+
+/** 0 in the rows from which every key is hidden. */
+function withoutHiddenRows(ctx: ConversionContext, y: TensorValue, keep: ITensor): TensorValue {
+  const { network } = ctx;
+  const seen = network.addReduce(network.addCast(keep, "kFLOAT"), "kMAX", [keep.dims.length - 1], true);
+  const [isSeen, x] = broadcast(ctx, network.addElementWise(seen, constantLike(ctx, seen, 0), "kGREATER"), y.tensor);
+  return like(ctx, y, network.addSelect(isSeen, x, constantLike(ctx, x, 0)));
 }
 
 /** Grouped-query attention: each head of keys and values serves several heads of queries that follow each other. */
@@ -87,21 +102,15 @@ function repeatHeads(ctx: ConversionContext, value: TensorValue, heads: Dim): Te
   return ctx.tensorValue(reshape(ctx, repeated, [...lead, mul(own, repeats), ...tail]), value.dtype);
 }
 
-/** The scores where `keep` is true, minus infinity elsewhere. */
-function masked(ctx: ConversionContext, scores: TensorValue, keep: TensorValue): TensorValue {
-  const { network } = ctx;
-  const rank = Math.max(scores.dims.length, keep.dims.length);
-  const dims = (value: TensorValue): Dim[] => [
-    ...Array.from({ length: rank - value.dims.length }, () => 1),
-    ...value.dims,
-  ];
-  const lowest = ctx.constant(
-    scores.tensor.type,
-    Array.from({ length: rank }, () => 1),
-    [Number.NEGATIVE_INFINITY],
-  );
-  const y = network.addSelect(reshape(ctx, keep.tensor, dims(keep)), reshape(ctx, scores.tensor, dims(scores)), lowest);
-  return ctx.tensorValue(y, scores.dtype);
+/** The scores where `keep` is true, `hidden` elsewhere. Softmax makes NaNs of a row of minus infinities, and a mean of any other. */
+function masked(
+  ctx: ConversionContext,
+  scores: TensorValue,
+  keep: ITensor,
+  hidden = Number.NEGATIVE_INFINITY,
+): TensorValue {
+  const [condition, x] = broadcast(ctx, keep, scores.tensor);
+  return like(ctx, scores, ctx.network.addSelect(condition, x, constantLike(ctx, x, hidden)));
 }
 
 /** True on and below the diagonal that starts in the upper left corner. */
@@ -229,7 +238,7 @@ function withMask(ctx: ConversionContext, scores: TensorValue, mask: TensorValue
   const dims = type === 1 && mask.dims.length === 2 ? [mask.dims[0] as Dim, 1, 1, mask.dims[1] as Dim] : mask.dims;
   const shaped = ctx.tensorValue(reshape(ctx, mask.tensor, dims), mask.dtype);
   if (mask.dtype !== "bool") return elementWise(ctx, scores, shaped, "kSUM");
-  return masked(ctx, scores, ctx.tensorValue(ctx.network.addUnary(shaped.tensor, "kNOT")));
+  return masked(ctx, scores, ctx.network.addUnary(shaped.tensor, "kNOT"));
 }
 
 /** Head by head: with a reduction beside the product of weights and values, TensorRT 10.6 gets the product wrong over ranges. */

@@ -2,7 +2,16 @@ import { isFloatingPoint, isIntegral } from "../../ir/scalar-type.js";
 import type { ElementWiseOperation, UnaryOperation } from "../../network/enums.js";
 import type { ITensor } from "../../network/layers.js";
 import type { ConversionContext } from "../context.js";
-import { asScalar, castTo, constantLike, elementWise, scalarTensorOf, toFloatTensor, wrap } from "../operands.js";
+import {
+  asScalar,
+  castTo,
+  constantLike,
+  elementWise,
+  largestFloat,
+  scalarTensorOf,
+  toFloatTensor,
+  wrap,
+} from "../operands.js";
 import { type Converter, converter } from "../registry.js";
 import * as scalars from "../scalars.js";
 import { Scalar, type TensorValue } from "../values.js";
@@ -304,7 +313,7 @@ export const nanToNum = converter(
     if (!isFloatingPoint(self.dtype)) return self;
     const { network } = ctx;
     const x = self.tensor;
-    const largest = LARGEST[self.dtype] ?? (LARGEST.float32 as number);
+    const largest = largestFloat(self.dtype);
     const constant = (value: number): ITensor => constantLike(ctx, x, value);
     const infinite = network.addUnary(x, "kISINF");
     const positive = binary(ctx, x, "kGREATER", 0);
@@ -313,13 +322,6 @@ export const nanToNum = converter(
     return ctx.tensorValue(network.addSelect(network.addUnary(x, "kISNAN"), constant(nan ?? 0), finite), self.dtype);
   },
 );
-
-const LARGEST: Partial<Record<TensorValue["dtype"], number>> = {
-  float16: 65504,
-  bfloat16: 3.3895313892515355e38,
-  float32: 3.4028234663852886e38,
-  float64: 3.4028234663852886e38,
-};
 
 /** The inverse of erf: Giles' approximation ("Approximating the erfinv function"), to float32's precision. */
 export const erfinv = ["erfinv", "special_erfinv"].map((name) =>
