@@ -6,50 +6,20 @@ fp16 is the model in half precision between fp32 inputs and outputs, strongly ty
 FLAG=1 also fp16-flag: the fp32 export, built with the FP16 flag, which lets TensorRT keep layers in fp32.
 All builds begin with the timings of our builds, so that equal layers get equal kernels.
 """
-import io, os, pathlib, sys, time, warnings
-import numpy as np
-import torch
-from python_models import load
+import os, pathlib, sys, time
+from python_models import onnx
 
 try:
     import tensorrt as trt
 except ImportError:
     import tensorrt_bindings as trt
 
-warnings.filterwarnings("ignore")
-# The fused attention of inference has no ONNX operator.
-torch.backends.mha.set_fastpath_enabled(False)
 work, names = pathlib.Path(sys.argv[1]), sys.argv[2:]
 out = work / "onnx"
 out.mkdir(exist_ok=True)
 logger = trt.Logger(trt.Logger.ERROR)
 builder = trt.Builder(logger)
 timings = b"".join(path.read_bytes() for path in sorted(work.glob(".trtorch-build/timing/*.timing"))[:1])
-
-
-class Half(torch.nn.Module):
-    """In half precision, between the inputs and outputs of the original."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model = model.half()
-
-    def forward(self, *inputs):
-        outputs = self.model(*(value.half() if value.is_floating_point() else value for value in inputs))
-        return outputs.float() if isinstance(outputs, torch.Tensor) else tuple(value.float() for value in outputs)
-
-
-def export(name, batch, half):
-    recorded = np.load(work / "models" / name / "io.npz")
-    inputs = [torch.from_numpy(recorded[key]) for key in sorted(k for k in recorded if k.startswith("in"))]
-    inputs = tuple(value.repeat(batch, *[1] * (value.dim() - 1)) for value in inputs)
-    model = load(work / "models" / name, name)
-    file = io.BytesIO()
-    with torch.no_grad():
-        if half:
-            model = Half(model)
-        torch.onnx.export(model, inputs, file, dynamo=False, opset_version=17)
-    return file.getvalue()
 
 
 def build(model, precision):
@@ -78,7 +48,7 @@ for name in names:
                 continue
             start = time.perf_counter()
             try:
-                engine = build(export(name, batch, precision == "fp16"), precision)
+                engine = build(onnx(work / "models" / name, name, batch, precision == "fp16"), precision)
             except Exception as error:
                 print(f"{path.name}: {(str(error).splitlines() or [type(error).__name__])[0][:300]}", flush=True)
                 continue

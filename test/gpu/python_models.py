@@ -1,6 +1,10 @@
 """The models of the GPU run as Python, with the weights of their traces: what PyTorch's compiler and its ONNX exporter take."""
+import io, warnings
+import numpy as np
 import torch
 import torchvision
+
+warnings.filterwarnings("ignore")
 
 
 class LeNet(torch.nn.Module):
@@ -40,3 +44,29 @@ def load(folder, name):
     left = model.load_state_dict(traced.state_dict(), strict=False)
     assert all("embeddings" in key for key in (*left.missing_keys, *left.unexpected_keys)), left
     return model.eval()
+
+
+class Half(torch.nn.Module):
+    """In half precision, between the inputs and outputs of the original."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model.half()
+
+    def forward(self, *inputs):
+        outputs = self.model(*(value.half() if value.is_floating_point() else value for value in inputs))
+        return outputs.float() if isinstance(outputs, torch.Tensor) else tuple(value.float() for value in outputs)
+
+
+def onnx(folder, name, batch, half):
+    """PyTorch's ONNX export of a model, for its recorded inputs repeated to the batch."""
+    # The fused attention of inference has no ONNX operator.
+    torch.backends.mha.set_fastpath_enabled(False)
+    recorded = np.load(folder / "io.npz")
+    inputs = [torch.from_numpy(recorded[key]) for key in sorted(k for k in recorded if k.startswith("in"))]
+    inputs = tuple(value.repeat(batch, *[1] * (value.dim() - 1)) for value in inputs)
+    model = load(folder, name)
+    file = io.BytesIO()
+    with torch.no_grad():
+        torch.onnx.export(Half(model) if half else model, inputs, file, dynamo=False, opset_version=17)
+    return file.getvalue()

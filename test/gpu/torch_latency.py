@@ -4,12 +4,11 @@ CUDA event times.
 torch_latency.py WORK OUT.json MODEL...
 torch_latency.py WORK --compile MODEL...   only runs them, a process for each model, so that what the compiler keeps on disk is there
 """
-import json, multiprocessing, pathlib, statistics, sys, warnings
+import json, multiprocessing, pathlib, statistics, sys
 import numpy as np
 import torch
 from python_models import load
 
-warnings.filterwarnings("ignore")
 work, out, names = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
 
 
