@@ -11,7 +11,8 @@ import type { ScalarType } from "./ir/scalar-type.js";
 import { inlineCalls } from "./lowering/inline-calls.js";
 import type { Network } from "./network/network.js";
 import { applyPrecision } from "./network/precision.js";
-import type { Backend, JobInput, Precision } from "./plan/job.js";
+import { type Backend, type JobInput, PRECISIONS, type Precision } from "./plan/job.js";
+import { indexOfChoice } from "./util/choice.js";
 import { describeProblem, TrtorchError } from "./util/errors.js";
 import { capabilitiesOf, convertModel, lowerModel } from "./worker/convert-model.js";
 import { loadModel } from "./worker/model.js";
@@ -109,13 +110,14 @@ export class Model {
 
   /** The method as a network: what `check` looks at, and the CPU reference runs. */
   async network(options: CompileOptions = {}): Promise<Network> {
-    const backend = options.backend ?? "tensorrt-rtx";
+    const { backend = "tensorrt-rtx", precision = "fp32" } = options;
+    indexOfChoice("precision", precision, PRECISIONS);
     const model = await convertModel(this.program, {
       ...settle(options),
       registry: registryWith(options.converters),
       capabilities: capabilitiesOf(backend),
     });
-    return applyPrecision(model.network, options.precision ?? "fp32").network;
+    return applyPrecision(model.network, precision).network;
   }
 }
 
@@ -179,7 +181,7 @@ export async function checkMethodOperatorSupport(
     });
     return makeReport({ ...common, ...converted });
   } catch (error) {
-    if (!(error instanceof TrtorchError) || error.code === "config" || error.code === "internal") throw error;
+    if (!(error instanceof TrtorchError) || ["usage", "config", "internal"].includes(error.code)) throw error;
     return makeReport({ ...common, problem: describeProblem(error) });
   }
 }

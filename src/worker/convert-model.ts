@@ -13,7 +13,8 @@ import type { Network } from "../network/network.js";
 import { forcedToTorch, unmatched } from "../partition/forced.js";
 import { type Partition, partition } from "../partition/partition.js";
 import { isRefusal } from "../partition/trace.js";
-import type { Backend, Fallback, JobInput, JobPhase } from "../plan/job.js";
+import { BACKENDS, type Backend, type Fallback, type JobInput, type JobPhase } from "../plan/job.js";
+import { indexOfChoice } from "../util/choice.js";
 import { TrtorchError } from "../util/errors.js";
 import { resolveInputs } from "./model.js";
 
@@ -148,5 +149,6 @@ function irDump(folder: string): (pass: string, graph: Graph) => void {
 
 /** What converters may count on. TensorRT's own version matters from 10.6 on; the CPU reference runs every layer. */
 export function capabilitiesOf(backend: Backend): Capabilities {
+  indexOfChoice("backend", backend, BACKENDS);
   return { backend, version: backend === "tensorrt" ? [10, 6] : [1, 0] };
 }

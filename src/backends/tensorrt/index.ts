@@ -2,6 +2,7 @@ import { DATA_TYPES, type DataType } from "../../network/enums.js";
 import type { ITensor } from "../../network/layers.js";
 import type { Network } from "../../network/network.js";
 import { type NetworkProgram, type ProgramRange, toProgram, translate } from "../../network/program.js";
+import { indexOfChoice } from "../../util/choice.js";
 import { TrtorchError } from "../../util/errors.js";
 import { type BuildEvent, fromNative, type NativeBuildOptions, tensorrtAddon } from "./addon.js";
 import { type Flavour, RTX_COMPUTE_CAPABILITIES } from "./flavour.js";
@@ -189,7 +190,7 @@ function nativeOptions({
   targets = [],
   options = {},
   timingCache,
-  logLevel = "warning",
+  logLevel,
 }: BuildRequest): NativeBuildOptions {
   const computeCapabilities = targets.map(parseTarget);
   const unknown = computeCapabilities.find((capability) => !RTX_COMPUTE_CAPABILITIES.includes(capability));
@@ -205,7 +206,7 @@ function nativeOptions({
   if (flavour === "rtx") refuseForRtx(options);
   return {
     // ILogger::Severity has two kinds of errors.
-    logLevel: LOG_LEVELS.indexOf(logLevel) + 1,
+    logLevel: indexOfChoice("logLevel", logLevel ?? "warning", LOG_LEVELS) + 1,
     workspace: options.workspace ?? null,
     optimizationLevel: options.optimizationLevel ?? null,
     avgTimingIterations: options.avgTimingIterations ?? null,
@@ -216,8 +217,8 @@ function nativeOptions({
     stripPlan: options.stripPlan ?? false,
     versionCompatible: options.versionCompatible ?? false,
     excludeLeanRuntime: options.excludeLeanRuntime ?? false,
-    hardwareCompatibility: HARDWARE_COMPATIBILITY.indexOf(options.hardwareCompatible ?? "none"),
-    profilingVerbosity: PROFILING_VERBOSITY.indexOf(options.profilingVerbosity ?? "layer_names_only"),
+    hardwareCompatibility: indexOfChoice("hardwareCompatible", options.hardwareCompatible, HARDWARE_COMPATIBILITY),
+    profilingVerbosity: indexOfChoice("profilingVerbosity", options.profilingVerbosity, PROFILING_VERBOSITY),
     dlaCore: options.dla?.core ?? null,
     gpuFallback: options.dla?.gpuFallback ?? false,
     computeCapabilities,
