@@ -9,7 +9,7 @@ import { settleConditionals } from "../network/conditionals.js";
 import type { DataType } from "../network/enums.js";
 import type { ITensor } from "../network/layers.js";
 import { Network } from "../network/network.js";
-import { foldConstants } from "../network/simplify.js";
+import { foldConstants, joinConcatenations } from "../network/simplify.js";
 import type { SymInt } from "../network/symbolic.js";
 import { dataTypeOf } from "../network/weights.js";
 import { type SourceLocation, TrtorchError } from "../util/errors.js";
@@ -104,6 +104,7 @@ export function convert(graph: Graph, options: ConvertOptions): ConversionResult
   });
   if (options.capabilities.backend === "tensorrt-rtx") settleConditionals(network);
   network.prune();
+  joinConcatenations(network);
   foldConstants(network);
   return { network, outputStructure, nodes: interpreter.converted };
 }

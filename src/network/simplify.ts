@@ -39,6 +39,31 @@ export function foldConstants(network: Network): void {
   network.prune();
 }
 
+/**
+ * Makes one concatenation of those along the same axis that nothing but another one uses. TensorRT writes each part to its place in
+ * the whole once, and has fewer to order between its streams: InceptionV3's blocks end with such a pair of pairs. The joined
+ * layers are left behind, unused.
+ */
+export function joinConcatenations(network: Network): void {
+  const uses = new Map<ITensor, number>();
+  for (const tensor of [...network.layers.flatMap(({ inputs }) => inputs), ...network.outputs]) {
+    if (tensor !== null) uses.set(tensor, (uses.get(tensor) ?? 0) + 1);
+  }
+  for (const layer of network.layers) {
+    if (layer.type !== "kCONCATENATION") continue;
+    const inputs = layer.inputs.flatMap((input) => {
+      const { producer } = input as ITensor;
+      const joins =
+        producer?.type === "kCONCATENATION" &&
+        producer.attributes.axis === layer.attributes.axis &&
+        producer.scope === layer.scope &&
+        uses.get(input as ITensor) === 1;
+      return joins ? producer.inputs : [input];
+    });
+    (layer.inputs as (ITensor | null)[]).splice(0, layer.inputs.length, ...inputs);
+  }
+}
+
 function constantBytes(layer: Layer): number {
   return layer.inputs.reduce((sum, input) => {
     const producer = input?.producer;

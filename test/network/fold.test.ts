@@ -14,7 +14,7 @@ import {
 import { constantOf, dimsOf } from "../../src/network/fold.js";
 import type { ITensor, Weights } from "../../src/network/layers.js";
 import { Network } from "../../src/network/network.js";
-import { foldConstants } from "../../src/network/simplify.js";
+import { foldConstants, joinConcatenations } from "../../src/network/simplify.js";
 import { makeWeights, numbersOf } from "../../src/network/weights.js";
 
 const RUNS = { numRuns: 15 };
@@ -492,6 +492,32 @@ t.test("what depends on an input is no constant, but its known sizes are", (t) =
   const less = network.addElementWise(length, zero, "kGREATER");
   const known = constantOf(less);
   t.same(known && Array.from(numbersOf(known)), [1]);
+  t.end();
+});
+
+t.test("concatenations of concatenations are one, where nothing else uses them and the axis is theirs", (t) => {
+  const network = new Network();
+  const [a, b, c, d] = ["a", "b", "c", "d"].map((name) => network.addInput(name, "kFLOAT", [2, 2])) as [
+    ITensor,
+    ITensor,
+    ITensor,
+    ITensor,
+  ];
+  const pair = network.addConcatenation([a, b], 0);
+  const three = network.addConcatenation([pair, c], 0);
+  const shared = network.addConcatenation([c, d], 0);
+  const wide = network.addConcatenation([a, b], 1);
+  const tall = network.addConcatenation([wide, wide], 0);
+  network.markOutput(network.addConcatenation([three, shared], 0), "rows");
+  network.markOutput(network.addUnary(shared, "kABS"), "shared");
+  network.markOutput(tall, "tall");
+  joinConcatenations(network);
+  network.prune();
+  const inputsOf = (i: number): string[] =>
+    (network.outputs[i]?.producer?.inputs ?? []).map((input) => (input === shared ? "shared" : (input?.name ?? "")));
+  t.same(inputsOf(0), ["a", "b", "c", "shared"]);
+  t.same(inputsOf(2), [wide.name, wide.name], "along another axis");
+  t.equal(network.layers.filter(({ type }) => type === "kCONCATENATION").length, 4);
   t.end();
 });
 
