@@ -6,10 +6,13 @@ Needs PyTorch, torchvision, onnx, tensorrt_rtx_cu13_bindings, and the bindings' 
 import pathlib, re, sys
 import tensorrt_rtx_bindings as trt
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "gpu"))
-from python_models import onnx
+tests = pathlib.Path(__file__).parent.parent
+sys.path[:0] = [str(tests / "gpu"), str(tests / "zoo")]
+from make_models import ZOO
+from python_models import export, load, recorded
 
 folder, name = pathlib.Path(sys.argv[1]), sys.argv[2]
+make = lambda: ZOO[name]()[0].eval() if name in ZOO else load(folder, name)
 
 
 class Kernels(trt.ILogger):
@@ -27,7 +30,7 @@ for half in (False, True):
     builder = trt.Builder(kernels)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, kernels)
-    if not parser.parse(onnx(folder, name, 1, half)):
+    if not parser.parse(export(make(), recorded(folder), half)):
         sys.exit(str(parser.get_error(0)))
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED

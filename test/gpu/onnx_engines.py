@@ -7,7 +7,7 @@ FLAG=1 also fp16-flag: the fp32 export, built with the FP16 flag, which lets Ten
 All builds begin with the timings of our builds, so that equal layers get equal kernels.
 """
 import os, pathlib, sys, time
-from python_models import onnx
+from python_models import export, load, recorded
 
 try:
     import tensorrt as trt
@@ -48,7 +48,8 @@ for name in names:
                 continue
             start = time.perf_counter()
             try:
-                engine = build(onnx(work / "models" / name, name, batch, precision == "fp16"), precision)
+                folder = work / "models" / name
+                engine = build(export(load(folder, name), recorded(folder, batch), precision == "fp16"), precision)
             except Exception as error:
                 print(f"{path.name}: {(str(error).splitlines() or [type(error).__name__])[0][:300]}", flush=True)
                 continue

@@ -58,15 +58,18 @@ class Half(torch.nn.Module):
         return outputs.float() if isinstance(outputs, torch.Tensor) else tuple(value.float() for value in outputs)
 
 
-def onnx(folder, name, batch, half):
-    """PyTorch's ONNX export of a model, for its recorded inputs repeated to the batch."""
+def export(model, inputs, half=False):
+    """PyTorch's ONNX export, as bytes."""
     # The fused attention of inference has no ONNX operator.
     torch.backends.mha.set_fastpath_enabled(False)
-    recorded = np.load(folder / "io.npz")
-    inputs = [torch.from_numpy(recorded[key]) for key in sorted(k for k in recorded if k.startswith("in"))]
-    inputs = tuple(value.repeat(batch, *[1] * (value.dim() - 1)) for value in inputs)
-    model = load(folder, name)
     file = io.BytesIO()
     with torch.no_grad():
         torch.onnx.export(Half(model) if half else model, inputs, file, dynamo=False, opset_version=17)
     return file.getvalue()
+
+
+def recorded(folder, batch=1):
+    """The inputs that io.npz has, repeated to the batch."""
+    arrays = np.load(folder / "io.npz")
+    inputs = [torch.from_numpy(arrays[key]) for key in sorted(arrays) if key.startswith("in")]
+    return tuple(value.repeat(batch, *[1] * (value.dim() - 1)) for value in inputs)

@@ -7,7 +7,7 @@ torch_latency.py WORK --compile MODEL...   only runs them, a process for each mo
 import json, multiprocessing, pathlib, statistics, sys
 import numpy as np
 import torch
-from python_models import load
+from python_models import load, recorded
 
 work, out, names = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
 
@@ -27,15 +27,13 @@ def median_ms(run):
 
 
 def prepared(name, batch, precision):
-    """The model on the GPU, its inputs, and the first output of the batch that PyTorch's CPU gave."""
-    recorded = np.load(work / "models" / name / "io.npz")
-    inputs = [torch.from_numpy(recorded[key]) for key in sorted(recorded) if key.startswith("in")]
-    inputs = [value.repeat(batch, *[1] * (value.dim() - 1)).cuda() for value in inputs]
-    model = load(work / "models" / name, name).cuda()
+    """The model on the GPU, and its inputs."""
+    folder = work / "models" / name
+    model, inputs = load(folder, name).cuda(), [value.cuda() for value in recorded(folder, batch)]
     if precision == "fp16":
         model = model.half()
         inputs = [value.half() if value.is_floating_point() else value for value in inputs]
-    return model, inputs, torch.from_numpy(recorded["out0"])
+    return model, inputs
 
 
 def compiled(model):
@@ -45,8 +43,9 @@ def compiled(model):
 
 
 def measure(name, batch, precision):
-    model, inputs, output = prepared(name, batch, precision)
+    model, inputs = prepared(name, batch, precision)
     row = {"name": name, "batch": batch, "precision": precision}
+    output = torch.from_numpy(np.load(work / "models" / name / "io.npz")["out0"])
     row["error"] = (model(*inputs)[:1].cpu().float() - output).abs().max().item()
     row["eager"] = median_ms(lambda: model(*inputs))
     optimized = compiled(model)
@@ -69,7 +68,7 @@ def each(name, do):
 
 def compile_only(name):
     def run(*which):
-        model, inputs, _ = prepared(*which)
+        model, inputs = prepared(*which)
         compiled(model)(*inputs)
         return which
 

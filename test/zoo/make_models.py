@@ -317,4 +317,5 @@ def main():
         make(name, arguments.out, arguments.forms.split(","))
 
 
-main()
+if __name__ == "__main__":
+    main()
