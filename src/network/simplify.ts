@@ -26,9 +26,8 @@ export function foldConstants(network: Network): void {
   };
   for (const layer of [...network.layers]) {
     // Layers whose own value is constant disappear with their last use, which for an output of the network is outside it.
-    const [output, ...more] = layer.outputs as [ITensor, ...ITensor[]];
-    const isOutput = network.outputs.includes(output);
-    if (more.length === 0 && !isOutput && layer.scope === undefined && constantOf(output) !== null) continue;
+    const only = layer.outputs.length === 1 && layer.scope === undefined ? (layer.outputs[0] as ITensor) : undefined;
+    if (only !== undefined && !network.outputs.includes(only) && constantOf(only) !== null) continue;
     layer.inputs.forEach((input, i) => {
       const replacement = input === null ? undefined : replacementOf(input);
       if (replacement !== undefined) (layer.inputs as (ITensor | null)[])[i] = replacement;
