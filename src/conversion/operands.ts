@@ -1,6 +1,6 @@
 import { isComplex, isFloatingPoint, isIntegral, type ScalarType } from "../ir/scalar-type.js";
 import { type ElementWiseOperation, isFloat as isFloatType } from "../network/enums.js";
-import { HALF_MAX } from "../network/half.js";
+import { FLOAT_MAX, HALF_MAX } from "../network/half.js";
 import { broadcastDim, describe } from "../network/inference.js";
 import type { ITensor } from "../network/layers.js";
 import { bounds, type Dim, isStatic, isSymbolic, min, sameDim, sub } from "../network/symbolic.js";
@@ -103,7 +103,7 @@ const LARGEST: Partial<Record<ScalarType, number>> = { float16: HALF_MAX, bfloat
 
 /** The largest finite number of a float tensor, which for a double is float32's. */
 export function largestFloat(dtype: ScalarType): number {
-  return LARGEST[dtype] ?? 3.4028234663852886e38;
+  return LARGEST[dtype] ?? FLOAT_MAX;
 }
 
 /** Where the tensor is another number than `value`. */

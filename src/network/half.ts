@@ -6,6 +6,9 @@
 /** The largest finite float16. */
 export const HALF_MAX = 65504;
 
+/** The largest finite float32. */
+export const FLOAT_MAX = 3.4028234663852886e38;
+
 /** What a conversion to float16 could not hold. */
 export interface Saturation {
   /** Finite values beyond {@link HALF_MAX}, which became it. */

@@ -1,5 +1,7 @@
+import { largestMagnitude, repeatsAlong } from "../../network/analysis.js";
+import { isFloat } from "../../network/enums.js";
+import { constantOf } from "../../network/fold.js";
 import type { ITensor } from "../../network/layers.js";
-import { repeatsAlong } from "../../network/repetition.js";
 import { type Dim, floordiv, mul } from "../../network/symbolic.js";
 import { numbersOf } from "../../network/weights.js";
 import { iota, like, movedAxis, permute, range, sliceAxis } from "../axes.js";
@@ -45,24 +47,29 @@ function attention(ctx: ConversionContext, args: AttentionArguments): TensorValu
   const mask = args.attn_mask;
   if (mask === null) return weighed(ctx, scores, value);
   if (mask.dtype !== "bool") scores = elementWise(ctx, scores, mask, "kSUM");
-  const keep = expandRank(ctx, mask.dtype === "bool" ? mask.tensor : visible(ctx, mask.tensor), 2);
-  if (leavesEachRow(mask)) return weighed(ctx, mask.dtype === "bool" ? masked(ctx, scores, keep) : scores, value);
-  const finite = masked(ctx, scores, keep, -largestFloat(scores.dtype));
-  return repeatsAlong(keep, keep.dims.length - 2)
-    ? weighed(ctx, finite, withoutHiddenKeys(ctx, value, keep))
-    : withoutHiddenRows(ctx, weighed(ctx, finite, value), keep);
+  else if (leavesEachRow(mask.tensor)) scores = masked(ctx, scores, mask.tensor);
+  if (leavesEachRow(mask.tensor)) return weighed(ctx, scores, value);
+  const keep = mask.dtype === "bool" ? mask.tensor : visible(ctx, mask.tensor);
+  const lowest = -largestFloat(scores.dtype);
+  const parts = separated(ctx, keep);
+  if (parts === undefined) return withoutHiddenRows(ctx, weighed(ctx, masked(ctx, scores, keep, lowest), value), keep);
+  scores = masked(ctx, scores, parts.keys, lowest);
+  if (parts.fixed !== null) scores = masked(ctx, scores, parts.fixed);
+  return weighed(ctx, scores, withoutHiddenKeys(ctx, value, parts.keys));
 }
 
 function weighed(ctx: ConversionContext, scores: TensorValue, value: TensorValue): TensorValue {
   return matmul(ctx, like(ctx, scores, ctx.network.addSoftMax(scores.tensor, scores.dims.length - 1)), value);
 }
 
-/** Is the mask a constant with something to see in each row? */
-function leavesEachRow({ weights, dims }: TensorValue): boolean {
+/** Is it known that each row has something to see: by a constant mask, or because one that is added is finite? */
+function leavesEachRow(mask: ITensor): boolean {
+  if (isFloat(mask.type) && Number.isFinite(largestMagnitude(mask))) return true;
+  const weights = constantOf(mask);
   if (weights === null) return false;
   const numbers = numbersOf(weights);
   const hides = weights.type === "kBOOL" ? 0 : Number.NEGATIVE_INFINITY;
-  const length = dims.at(-1) as number;
+  const length = mask.dims.at(-1) as number;
   let last = -1;
   for (let i = 0; i < numbers.length; i++) {
     if (numbers[i] !== hides) last = Math.floor(i / length);
@@ -72,8 +79,34 @@ function leavesEachRow({ weights, dims }: TensorValue): boolean {
 }
 
 /**
- * 0 for the values of hidden keys, which have no weight; and where all keys are hidden, and weigh the same, 0 is their mean. For
- * masks that hide the same keys from each row: it takes no layer behind the ones that TensorRT makes one kernel of.
+ * The mask as one of keys, the same for all rows (padding), and a constant one that leaves something to each row (causality):
+ * both must allow a key. Undefined where it is nothing like that.
+ */
+function separated(
+  ctx: ConversionContext,
+  keep: ITensor,
+): { readonly keys: ITensor; readonly fixed: ITensor | null } | undefined {
+  const all = conjuncts(keep).map((mask) => expandRank(ctx, mask, 2));
+  const both = (masks: readonly ITensor[]): ITensor | null =>
+    masks.length === 0 ? null : masks.reduce((a, b) => ctx.network.addElementWise(...broadcast(ctx, a, b), "kAND"));
+  const fixed = both(all.filter((mask) => constantOf(mask) !== null));
+  const variable = all.filter((mask) => constantOf(mask) === null);
+  const keys = both(variable);
+  if (keys === null || (fixed !== null && !leavesEachRow(fixed))) return undefined;
+  return variable.every((mask) => repeatsAlong(mask, mask.dims.length - 2)) ? { keys, fixed } : undefined;
+}
+
+/** The masks of which a mask is the conjunction. */
+function conjuncts(mask: ITensor): readonly ITensor[] {
+  const { producer } = mask;
+  return producer?.type === "kELEMENTWISE" && producer.attributes.operation === "kAND" && constantOf(mask) === null
+    ? producer.inputs.flatMap((input) => conjuncts(input as ITensor))
+    : [mask];
+}
+
+/**
+ * 0 for the values of keys that are hidden from all rows. Where a row sees others, these have no weight; where it does not, all
+ * the weight, and 0 is their mean. It takes no layer behind the ones that TensorRT makes one kernel of.
  */
 function withoutHiddenKeys(ctx: ConversionContext, value: TensorValue, keep: ITensor): TensorValue {
   const axis = keep.dims.length - 2;

@@ -1,3 +1,4 @@
+import { FLOAT_MAX } from "../../network/half.js";
 import type { ITensor } from "../../network/layers.js";
 import { type Dim, mul } from "../../network/symbolic.js";
 import { numberLike, permute, range } from "../axes.js";
@@ -27,7 +28,7 @@ export const nms = converter(
       {
         iouThreshold: ctx.constant("kFLOAT", [], [iou_threshold]),
         // Every box is a candidate, whatever its score.
-        scoreThreshold: ctx.constant("kFLOAT", [], [-3.4028234663852886e38]),
+        scoreThreshold: ctx.constant("kFLOAT", [], [-FLOAT_MAX]),
         boundingBoxFormat: "kCORNER_PAIRS",
         topKBoxLimit: 5000,
       },
