@@ -89,7 +89,7 @@ function separated(
   const all = conjuncts(keep).map((mask) => expandRank(ctx, mask, 2));
   const both = (masks: readonly ITensor[]): ITensor | null =>
     masks.length === 0 ? null : masks.reduce((a, b) => ctx.network.addElementWise(...broadcast(ctx, a, b), "kAND"));
-  const fixed = both(all.filter((mask) => constantOf(mask) !== null));
+  const fixed = both(all.filter((mask) => constantOf(mask)?.values.includes(0)));
   const variable = all.filter((mask) => constantOf(mask) === null);
   const keys = both(variable);
   if (keys === null || (fixed !== null && !leavesEachRow(fixed))) return undefined;
