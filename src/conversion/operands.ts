@@ -1,6 +1,6 @@
 import { isComplex, isFloatingPoint, isIntegral, type ScalarType } from "../ir/scalar-type.js";
 import { type ElementWiseOperation, isFloat as isFloatType } from "../network/enums.js";
-import { FLOAT_MAX, HALF_MAX } from "../network/half.js";
+import { BF16_MAX, FLOAT_MAX, HALF_MAX } from "../network/half.js";
 import { broadcastDim, describe } from "../network/inference.js";
 import type { ITensor } from "../network/layers.js";
 import { bounds, type Dim, isStatic, isSymbolic, min, sameDim, sub } from "../network/symbolic.js";
@@ -99,7 +99,7 @@ export function constantLike(ctx: ConversionContext, tensor: ITensor, value: num
   );
 }
 
-const LARGEST: Partial<Record<ScalarType, number>> = { float16: HALF_MAX, bfloat16: 3.3895313892515355e38 };
+const LARGEST: Partial<Record<ScalarType, number>> = { float16: HALF_MAX, bfloat16: BF16_MAX };
 
 /** The largest finite number of a float tensor, which for a double is float32's. */
 export function largestFloat(dtype: ScalarType): number {

@@ -1,6 +1,6 @@
 import type { DataType } from "./enums.js";
 import { constantOf } from "./fold.js";
-import { FLOAT_MAX, HALF_MAX } from "./half.js";
+import { BF16_MAX, FLOAT_MAX, HALF_MAX } from "./half.js";
 import type { ITensor, Weights } from "./layers.js";
 import { numbersOf } from "./weights.js";
 
@@ -15,6 +15,7 @@ export function repeatsAlong(tensor: ITensor, axis: number): boolean {
   const [input] = layer?.inputs ?? [];
   switch (layer?.type) {
     case "kSLICE":
+      if (layer.attributes.mode === "kFILL") return false;
       return layer.attributes.stride[axis] === 0 || repeatsAlong(input as ITensor, axis);
     case "kCAST":
     case "kUNARY":
@@ -41,10 +42,12 @@ const INTEGERS: Partial<Record<DataType, number>> = {
   kINT64: 2 ** 63,
 };
 
+const LARGEST: Partial<Record<DataType, number>> = { kHALF: HALF_MAX, kBF16: BF16_MAX };
+
 /** No element is farther from 0; infinite where nothing is known, where it could overflow, and where one could be NaN. */
 export function largestMagnitude(tensor: ITensor): number {
   const bound = magnitude(tensor);
-  return bound <= (tensor.type === "kHALF" ? HALF_MAX : FLOAT_MAX) ? bound : Number.POSITIVE_INFINITY;
+  return bound <= (LARGEST[tensor.type] ?? FLOAT_MAX) ? bound : Number.POSITIVE_INFINITY;
 }
 
 function magnitude(tensor: ITensor): number {

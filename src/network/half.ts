@@ -6,6 +6,9 @@
 /** The largest finite float16. */
 export const HALF_MAX = 65504;
 
+/** The largest finite bfloat16. */
+export const BF16_MAX = 3.3895313892515355e38;
+
 /** The largest finite float32. */
 export const FLOAT_MAX = 3.4028234663852886e38;
 

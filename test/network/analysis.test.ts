@@ -19,6 +19,11 @@ t.test("what repeats along an axis", (t) => {
   t.ok(repeatsAlong(stretched, 1));
   t.notOk(repeatsAlong(network.addSlice(whole, [0, 0], [2, 2], [1, 1]), 1));
   t.ok(repeatsAlong(network.addSlice(stretched, [1, 0], [2, 2], [1, 1]), 1), "a part of what does");
+  const nothing = constant(network, "kBOOL", [], [0]);
+  t.notOk(
+    repeatsAlong(network.addSlice(stretched, [0, 0], [3, 4], [1, 1], "kFILL", nothing), 1),
+    "filled behind its end",
+  );
   const rows = constant(network, "kBOOL", [3, 2], [1, 1, 0, 0, 1, 1]);
   t.ok(repeatsAlong(rows, 1));
   t.notOk(repeatsAlong(rows, 0));
@@ -50,6 +55,7 @@ t.test("how far from 0 a tensor can be", (t) => {
     "an infinity": of([1, Number.NEGATIVE_INFINITY]),
     "a product beyond float32": network.addElementWise(lowest, mask, "kPROD"),
     "a number beyond a half": network.addCast(lowest, "kHALF"),
+    "a number beyond bfloat16": network.addCast(lowest, "kBF16"),
     "a quotient": network.addElementWise(mask, mask, "kDIV"),
   }))
     t.equal(largestMagnitude(tensor), Number.POSITIVE_INFINITY, what);

@@ -46,10 +46,10 @@ function attention(ctx: ConversionContext, args: AttentionArguments): TensorValu
     scores = masked(ctx, scores, causalMask(ctx, scores.dims.at(-2) as Dim, scores.dims.at(-1) as Dim).tensor);
   const mask = args.attn_mask;
   if (mask === null) return weighed(ctx, scores, value);
-  if (mask.dtype !== "bool") scores = elementWise(ctx, scores, mask, "kSUM");
-  else if (leavesEachRow(mask.tensor)) scores = masked(ctx, scores, mask.tensor);
-  if (leavesEachRow(mask.tensor)) return weighed(ctx, scores, value);
-  const keep = mask.dtype === "bool" ? mask.tensor : visible(ctx, mask.tensor);
+  const isBool = mask.dtype === "bool";
+  if (!isBool) scores = elementWise(ctx, scores, mask, "kSUM");
+  if (leavesEachRow(mask.tensor)) return weighed(ctx, isBool ? masked(ctx, scores, mask.tensor) : scores, value);
+  const keep = isBool ? mask.tensor : visible(ctx, mask.tensor);
   const lowest = -largestFloat(scores.dtype);
   const parts = separated(ctx, keep);
   if (parts === undefined) return withoutHiddenRows(ctx, weighed(ctx, masked(ctx, scores, keep, lowest), value), keep);
