@@ -11,7 +11,7 @@ import { converter } from "../registry.js";
 import { Scalar, type TensorValue } from "../values.js";
 import { matmul } from "./matmul.js";
 import { layerNormOver } from "./normalization.js";
-import { visible } from "./softmax.js";
+import { visible, withoutHiddenRows } from "./softmax.js";
 
 interface AttentionArguments {
   readonly query: TensorValue;
@@ -46,14 +46,15 @@ function attention(ctx: ConversionContext, args: AttentionArguments): TensorValu
     scores = masked(ctx, scores, causalMask(ctx, scores.dims.at(-2) as Dim, scores.dims.at(-1) as Dim).tensor);
   const mask = args.attn_mask;
   if (mask === null) return weighed(ctx, scores, value);
-  const isBool = mask.dtype === "bool";
-  if (!isBool) scores = elementWise(ctx, scores, mask, "kSUM");
-  if (leavesEachRow(mask.tensor)) return weighed(ctx, isBool ? masked(ctx, scores, mask.tensor) : scores, value);
-  const keep = isBool ? mask.tensor : visible(ctx, mask.tensor);
-  const lowest = -largestFloat(scores.dtype);
-  const parts = separated(ctx, keep);
-  if (parts === undefined) return withoutHiddenRows(ctx, weighed(ctx, masked(ctx, scores, keep, lowest), value), keep);
-  scores = masked(ctx, scores, parts.keys, lowest);
+  if (mask.dtype !== "bool") {
+    return unhidden(ctx, weighed(ctx, elementWise(ctx, scores, mask, "kSUM"), value), mask.tensor);
+  }
+  const parts = separated(ctx, mask.tensor);
+  if (parts === undefined) {
+    return unhidden(ctx, weighed(ctx, masked(ctx, scores, mask.tensor), value), mask.tensor);
+  }
+  // Not the lowest number of all: kernels multiply by log2(e) to use powers of 2.
+  scores = masked(ctx, scores, parts.keys, -largestFloat(scores.dtype) / 2);
   if (parts.fixed !== null) scores = masked(ctx, scores, parts.fixed);
   return weighed(ctx, scores, withoutHiddenKeys(ctx, value, parts.keys));
 }
@@ -115,12 +116,15 @@ function withoutHiddenKeys(ctx: ConversionContext, value: TensorValue, keep: ITe
   return like(ctx, value, ctx.network.addSelect(column, x, constantLike(ctx, x, 0)));
 }
 
-/** 0 in the rows from which every key is hidden. */
-function withoutHiddenRows(ctx: ConversionContext, y: TensorValue, keep: ITensor): TensorValue {
-  const { network } = ctx;
-  const seen = network.addReduce(network.addCast(keep, "kFLOAT"), "kMAX", [keep.dims.length - 1], true);
-  const [isSeen, x] = broadcast(ctx, network.addElementWise(seen, constantLike(ctx, seen, 0), "kGREATER"), y.tensor);
-  return like(ctx, y, network.addSelect(isSeen, x, constantLike(ctx, x, 0)));
+/**
+ * 0 in the rows that the mask hides as a whole, of which softmax makes NaNs. They are told by the mask, and changed in the
+ * result: the layers between, which are one kernel, stay together.
+ */
+function unhidden(ctx: ConversionContext, y: TensorValue, mask: ITensor): TensorValue {
+  if (leavesEachRow(mask)) return y;
+  const rank = y.dims.length;
+  const keep = expandRank(ctx, isFloat(mask.type) ? visible(ctx, mask) : mask, rank);
+  return like(ctx, y, withoutHiddenRows(ctx, y.tensor, keep, rank - 1));
 }
 
 /** Grouped-query attention: each head of keys and values serves several heads of queries that follow each other. */

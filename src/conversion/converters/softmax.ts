@@ -1,18 +1,7 @@
 import type { ScalarType } from "../../ir/scalar-type.js";
 import type { ITensor } from "../../network/layers.js";
-import { like } from "../axes.js";
 import type { ConversionContext } from "../context.js";
-import {
-  castTo,
-  constantLike,
-  differsFrom,
-  elementWise,
-  floatResult,
-  largestFloat,
-  normalizeAxes,
-  normalizeAxis,
-  reshape,
-} from "../operands.js";
+import { castTo, constantLike, differsFrom, floatResult, normalizeAxes, normalizeAxis, reshape } from "../operands.js";
 import { converter } from "../registry.js";
 import type { TensorValue } from "../values.js";
 
@@ -48,6 +37,17 @@ export function visible(ctx: ConversionContext, scores: ITensor): ITensor {
   return differsFrom(ctx, scores, Number.NEGATIVE_INFINITY);
 }
 
+/**
+ * `y`, and 0 in the rows of which nothing along `axis`, which `y` may have in another size, is visible: softmax makes NaNs
+ * of them. Infinities are told before they are reduced: the largest of nothing but minus infinity is TensorRT's least float.
+ */
+export function withoutHiddenRows(ctx: ConversionContext, y: ITensor, isVisible: ITensor, axis: number): ITensor {
+  const { network } = ctx;
+  const seen = network.addReduce(network.addCast(isVisible, "kFLOAT"), "kMAX", [axis], true);
+  const isSeen = network.addElementWise(seen, constantLike(ctx, seen, 0), "kGREATER");
+  return network.addSelect(isSeen, y, constantLike(ctx, y, 0));
+}
+
 const halfToFloat = (value: boolean): ScalarType | null => (value ? "float32" : null);
 
 export const softmaxes = [
@@ -61,16 +61,15 @@ export const softmaxes = [
   converter("aten::_softmax(Tensor self, int dim, bool half_to_float) -> Tensor", (ctx, { self, dim, half_to_float }) =>
     softmax(ctx, self, dim, halfToFloat(half_to_float)),
   ),
-  // Rows that are hidden as a whole give 0: the mean that softmax makes of one finite number, times what is visible.
+  // Rows that are masked as a whole give 0, not nan.
   converter(
     "aten::_safe_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor",
     (ctx, { self, dim, dtype }) => {
-      const { network } = ctx;
-      const x = castTo(ctx, self, dtype ?? floatResult(self.dtype));
-      const keep = visible(ctx, x.tensor);
-      const lowest = constantLike(ctx, x.tensor, -largestFloat(x.dtype));
-      const weights = softmax(ctx, like(ctx, x, network.addSelect(keep, x.tensor, lowest)), dim, null);
-      return elementWise(ctx, weights, castTo(ctx, ctx.tensorValue(keep), x.dtype), "kPROD");
+      const result = softmax(ctx, self, dim, dtype);
+      const [x] = prepare(ctx, self, dtype);
+      const axis = normalizeAxis(ctx, dim, self.dims.length);
+      const safe = withoutHiddenRows(ctx, reshape(ctx, result.tensor, x.dims), visible(ctx, x), axis);
+      return ctx.tensorValue(reshape(ctx, safe, self.dims), result.dtype);
     },
   ),
   converter(
