@@ -1,6 +1,5 @@
 import { isComplex, isFloatingPoint, isIntegral, type ScalarType } from "../ir/scalar-type.js";
 import { type ElementWiseOperation, isFloat as isFloatType } from "../network/enums.js";
-import { BF16_MAX, FLOAT_MAX, HALF_MAX } from "../network/half.js";
 import { broadcastDim, describe } from "../network/inference.js";
 import type { ITensor } from "../network/layers.js";
 import { bounds, type Dim, isStatic, isSymbolic, min, sameDim, sub } from "../network/symbolic.js";
@@ -97,13 +96,6 @@ export function constantLike(ctx: ConversionContext, tensor: ITensor, value: num
     tensor.dims.map(() => 1),
     [value],
   );
-}
-
-const LARGEST: Partial<Record<ScalarType, number>> = { float16: HALF_MAX, bfloat16: BF16_MAX };
-
-/** The largest finite number of a float tensor, which for a double is float32's. */
-export function largestFloat(dtype: ScalarType): number {
-  return LARGEST[dtype] ?? FLOAT_MAX;
 }
 
 /** Where the tensor is another number than `value`. */

@@ -1,6 +1,6 @@
 import type { DataType } from "./enums.js";
 import { constantOf } from "./fold.js";
-import { BF16_MAX, FLOAT_MAX, HALF_MAX } from "./half.js";
+import { largestFinite } from "./half.js";
 import type { ITensor, Weights } from "./layers.js";
 import { numbersOf } from "./weights.js";
 
@@ -42,12 +42,10 @@ const INTEGERS: Partial<Record<DataType, number>> = {
   kINT64: 2 ** 63,
 };
 
-const LARGEST: Partial<Record<DataType, number>> = { kHALF: HALF_MAX, kBF16: BF16_MAX };
-
 /** No element is farther from 0; infinite where nothing is known, where it could overflow, and where one could be NaN. */
 export function largestMagnitude(tensor: ITensor): number {
   const bound = magnitude(tensor);
-  return bound <= (LARGEST[tensor.type] ?? FLOAT_MAX) ? bound : Number.POSITIVE_INFINITY;
+  return bound <= largestFinite(tensor.type) ? bound : Number.POSITIVE_INFINITY;
 }
 
 function magnitude(tensor: ITensor): number {

@@ -1,3 +1,5 @@
+import type { DataType } from "./enums.js";
+
 /**
  * Conversion between float32 and the 16-bit floats in plain loops over bits: converting a model's weights takes a few
  * nanoseconds an element.
@@ -7,10 +9,15 @@
 export const HALF_MAX = 65504;
 
 /** The largest finite bfloat16. */
-export const BF16_MAX = 3.3895313892515355e38;
+const BF16_MAX = 3.3895313892515355e38;
 
 /** The largest finite float32. */
 export const FLOAT_MAX = 3.4028234663852886e38;
+
+/** The largest finite number of a float type. */
+export function largestFinite(type: DataType): number {
+  return type === "kHALF" ? HALF_MAX : type === "kBF16" ? BF16_MAX : FLOAT_MAX;
+}
 
 /** What a conversion to float16 could not hold. */
 export interface Saturation {

@@ -2,7 +2,7 @@
  * How many kernels TensorRT-RTX makes of our networks, beside those of PyTorch's ONNX export of the same models through its ONNX
  * parser: what decides how long small models take, known without a GPU. Models come from test/zoo/make_models.py.
  *
- *     TRTORCH_TEST_PYTHON=python3 node --import tsx test/bench/kernels.ts FOLDER MODEL...
+ *     TRTORCH_TEST_PYTHON=python3 node --import tsx test/bench/kernels.ts FOLDER [MODEL ...]
  */
 import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -27,7 +27,7 @@ for (const name of names.length > 0 ? names : readdirSync(folder)) {
   const inputs = [...readNpz(join(folder, name, "io.npz"))]
     .filter(([key]) => key.startsWith("in"))
     .map(([, { dtype, sizes }]) => ({ dtype, shape: [...sizes] }));
-  const model = await load(join(folder, name, "trace.ts"));
+  const model = load(join(folder, name, "trace.ts"));
   const ours: number[] = [];
   for (const precision of ["fp32", "fp16"] as const) {
     const network = await model.network({ backend: "tensorrt-rtx", precision, inputs });

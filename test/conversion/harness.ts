@@ -14,8 +14,8 @@ const RTX: Capabilities = { backend: "tensorrt-rtx", version: [1, 7] };
 
 /**
  * A test for each case of the families: converted with fixed sizes, with ranges and in fp16, run on the CPU reference and
- * compared with what PyTorch recorded, as also the network for the full TensorRT, where that is another one; where libtensorrt_rtx is found, every tensor's dims are compared with the library's and
- * engines are built. TRTORCH_TEST_CASE=<part of a name> runs fewer, TRTORCH_TEST_TENSORRT=0 leaves the library out.
+ * compared with what PyTorch recorded, as also the network for the full TensorRT, where that is another one; where
+ * libtensorrt_rtx is found, every tensor's dims are compared with the library's and engines are built. TRTORCH_TEST_CASE=<part of a name> runs fewer, TRTORCH_TEST_TENSORRT=0 leaves the library out.
  */
 export function testCases(...families: readonly string[]): void {
   const only = process.env.TRTORCH_TEST_CASE;

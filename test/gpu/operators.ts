@@ -2,7 +2,8 @@
  * Every recorded case of the operators' tests, built by the full TensorRT and executed on this machine's GPUs: the numbers
  * must be PyTorch's. First all with fixed sizes, then with ranges, then in half precision, as far as SECONDS go.
  *
- * `operators.js OUT.json SECONDS [PROCESSES] [PART...]`, PART of "FAMILY: NAME, FORM" as a failure is printed; GPUS lists those that the processes share (default: 0).
+ * `operators.js OUT.json SECONDS [PROCESSES] [PART...]`, PART of "FAMILY: NAME, FORM" as a failure is printed; GPUS lists
+ * those that the processes share (default: 0).
  * Building and executing happens in these, so that a crash is one case's. What OUT.json has from a run before is not run again.
  */
 import { type ChildProcess, fork } from "node:child_process";

@@ -190,7 +190,7 @@ function nativeOptions({
   targets = [],
   options = {},
   timingCache,
-  logLevel,
+  logLevel = "warning",
 }: BuildRequest): NativeBuildOptions {
   const computeCapabilities = targets.map(parseTarget);
   const unknown = computeCapabilities.find((capability) => !RTX_COMPUTE_CAPABILITIES.includes(capability));
@@ -206,7 +206,7 @@ function nativeOptions({
   if (flavour === "rtx") refuseForRtx(options);
   return {
     // ILogger::Severity has two kinds of errors.
-    logLevel: indexOfChoice("logLevel", logLevel ?? "warning", LOG_LEVELS) + 1,
+    logLevel: indexOfChoice("logLevel", logLevel, LOG_LEVELS) + 1,
     workspace: options.workspace ?? null,
     optimizationLevel: options.optimizationLevel ?? null,
     avgTimingIterations: options.avgTimingIterations ?? null,
@@ -217,8 +217,16 @@ function nativeOptions({
     stripPlan: options.stripPlan ?? false,
     versionCompatible: options.versionCompatible ?? false,
     excludeLeanRuntime: options.excludeLeanRuntime ?? false,
-    hardwareCompatibility: indexOfChoice("hardwareCompatible", options.hardwareCompatible, HARDWARE_COMPATIBILITY),
-    profilingVerbosity: indexOfChoice("profilingVerbosity", options.profilingVerbosity, PROFILING_VERBOSITY),
+    hardwareCompatibility: indexOfChoice(
+      "hardwareCompatible",
+      options.hardwareCompatible ?? "none",
+      HARDWARE_COMPATIBILITY,
+    ),
+    profilingVerbosity: indexOfChoice(
+      "profilingVerbosity",
+      options.profilingVerbosity ?? "layer_names_only",
+      PROFILING_VERBOSITY,
+    ),
     dlaCore: options.dla?.core ?? null,
     gpuFallback: options.dla?.gpuFallback ?? false,
     computeCapabilities,

@@ -1,12 +1,13 @@
 import { largestMagnitude, repeatsAlong } from "../../network/analysis.js";
 import { isFloat } from "../../network/enums.js";
 import { constantOf } from "../../network/fold.js";
+import { largestFinite } from "../../network/half.js";
 import type { ITensor } from "../../network/layers.js";
 import { type Dim, floordiv, mul } from "../../network/symbolic.js";
 import { numbersOf } from "../../network/weights.js";
 import { iota, like, movedAxis, permute, range, sliceAxis } from "../axes.js";
 import type { ConversionContext } from "../context.js";
-import { broadcast, constantLike, elementWise, expandRank, expandTo, largestFloat, reshape } from "../operands.js";
+import { broadcast, constantLike, elementWise, expandRank, expandTo, reshape } from "../operands.js";
 import { converter } from "../registry.js";
 import { Scalar, type TensorValue } from "../values.js";
 import { matmul } from "./matmul.js";
@@ -54,7 +55,7 @@ function attention(ctx: ConversionContext, args: AttentionArguments): TensorValu
     return unhidden(ctx, weighed(ctx, masked(ctx, scores, mask.tensor), value), mask.tensor);
   }
   // Not the lowest number of all: kernels multiply by log2(e) to use powers of 2.
-  scores = masked(ctx, scores, parts.keys, -largestFloat(scores.dtype) / 2);
+  scores = masked(ctx, scores, parts.keys, -largestFinite(scores.tensor.type) / 2);
   if (parts.fixed !== null) scores = masked(ctx, scores, parts.fixed);
   return weighed(ctx, scores, withoutHiddenKeys(ctx, value, parts.keys));
 }
@@ -88,13 +89,13 @@ function separated(
   keep: ITensor,
 ): { readonly keys: ITensor; readonly fixed: ITensor | null } | undefined {
   const all = conjuncts(keep).map((mask) => expandRank(ctx, mask, 2));
-  const both = (masks: readonly ITensor[]): ITensor | null =>
-    masks.length === 0 ? null : masks.reduce((a, b) => ctx.network.addElementWise(...broadcast(ctx, a, b), "kAND"));
-  const fixed = both(all.filter((mask) => constantOf(mask)?.values.includes(0)));
   const variable = all.filter((mask) => constantOf(mask) === null);
-  const keys = both(variable);
-  if (keys === null || (fixed !== null && !leavesEachRow(fixed))) return undefined;
-  return variable.every((mask) => repeatsAlong(mask, mask.dims.length - 2)) ? { keys, fixed } : undefined;
+  if (variable.length === 0 || !variable.every((mask) => repeatsAlong(mask, mask.dims.length - 2))) return undefined;
+  const and = (a: ITensor, b: ITensor): ITensor => ctx.network.addElementWise(...broadcast(ctx, a, b), "kAND");
+  // Constants that allow everything decide nothing.
+  const constants = all.filter((mask) => constantOf(mask)?.values.includes(0));
+  const fixed = constants.length === 0 ? null : constants.reduce(and);
+  return fixed === null || leavesEachRow(fixed) ? { keys: variable.reduce(and), fixed } : undefined;
 }
 
 /** The masks of which a mask is the conjunction. */
@@ -208,17 +209,7 @@ function project(ctx: ConversionContext, x: TensorValue, weight: TensorValue, bi
 }
 
 function part(ctx: ConversionContext, value: TensorValue, index: number, size: number): TensorValue {
-  const start = value.dims.map((_, axis) => (axis === 0 ? index * size : 0));
-  const dims = value.dims.map((dim, axis) => (axis === 0 ? size : dim));
-  return ctx.tensorValue(
-    ctx.network.addSlice(
-      value.tensor,
-      start,
-      dims,
-      dims.map(() => 1),
-    ),
-    value.dtype,
-  );
+  return like(ctx, value, sliceAxis(ctx, value.tensor, 0, index * size, size));
 }
 
 interface MultiHeadArguments {
@@ -282,7 +273,7 @@ function withMask(ctx: ConversionContext, scores: TensorValue, mask: TensorValue
 function meanOfHeads(ctx: ConversionContext, weights: TensorValue): TensorValue {
   const [batch, heads, rows, columns] = weights.dims as [Dim, number, Dim, Dim];
   const parts = range(heads).map((head) => {
-    const part = ctx.network.addSlice(weights.tensor, [0, head, 0, 0], [batch, 1, rows, columns], [1, 1, 1, 1]);
+    const part = sliceAxis(ctx, weights.tensor, 1, head, 1);
     return ctx.tensorValue(reshape(ctx, part, [batch, rows, columns]), weights.dtype);
   });
   const sum = parts.reduce((total, part) => elementWise(ctx, total, part, "kSUM"));

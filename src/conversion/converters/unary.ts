@@ -1,17 +1,9 @@
 import { isFloatingPoint, isIntegral } from "../../ir/scalar-type.js";
 import type { ElementWiseOperation, UnaryOperation } from "../../network/enums.js";
+import { largestFinite } from "../../network/half.js";
 import type { ITensor } from "../../network/layers.js";
 import type { ConversionContext } from "../context.js";
-import {
-  asScalar,
-  castTo,
-  constantLike,
-  elementWise,
-  largestFloat,
-  scalarTensorOf,
-  toFloatTensor,
-  wrap,
-} from "../operands.js";
+import { asScalar, castTo, constantLike, elementWise, scalarTensorOf, toFloatTensor, wrap } from "../operands.js";
 import { type Converter, converter } from "../registry.js";
 import * as scalars from "../scalars.js";
 import { Scalar, type TensorValue } from "../values.js";
@@ -313,7 +305,7 @@ export const nanToNum = converter(
     if (!isFloatingPoint(self.dtype)) return self;
     const { network } = ctx;
     const x = self.tensor;
-    const largest = largestFloat(self.dtype);
+    const largest = largestFinite(x.type);
     const constant = (value: number): ITensor => constantLike(ctx, x, value);
     const infinite = network.addUnary(x, "kISINF");
     const positive = binary(ctx, x, "kGREATER", 0);

@@ -8,7 +8,7 @@ import { kernelsOf } from "./kernels.js";
 await setup({ flavours: ["rtx"] });
 
 async function kernelsOfBert(precision: Precision): Promise<string[]> {
-  const model = await load(fileURLToPath(new URL("../../fixtures/models/bert_tiny/trace.ts", import.meta.url)));
+  const model = load(fileURLToPath(new URL("../../fixtures/models/bert_tiny/trace.ts", import.meta.url)));
   const ids = { dtype: "int64", shape: [1, 16] } as const;
   return kernelsOf(await model.network({ backend: "tensorrt-rtx", precision, inputs: [ids, ids] }));
 }
