@@ -1,5 +1,6 @@
+import { isIota } from "../network/analysis.js";
 import type { ITensor } from "../network/layers.js";
-import type { Dim } from "../network/symbolic.js";
+import { type Dim, sameDim } from "../network/symbolic.js";
 import { numbersOf } from "../network/weights.js";
 import { inversePermutation, numberLike, permute, range } from "./axes.js";
 import type { ConversionContext } from "./context.js";
@@ -22,6 +23,7 @@ export function wrapIndices(ctx: ConversionContext, indices: TensorValue, size: 
     }
   }
   const { tensor } = indices;
+  if (isIota(tensor)) return tensor;
   const fromEnd = network.addElementWise(tensor, numberLike(ctx, tensor, size), "kSUM");
   return network.addSelect(network.addElementWise(tensor, numberLike(ctx, tensor, 0), "kLESS"), fromEnd, tensor);
 }
@@ -123,16 +125,43 @@ function indexRows(ctx: ConversionContext, index: Pick<AdvancedIndex, "indices" 
   return ctx.network.addConcatenation(columns, index.shape.length);
 }
 
+/**
+ * The indexed axes in the order in which the result has them, where `[0, 1, ...]` takes all places of each, along an axis
+ * of the result of its own: that is a view. Transformers index their masks so.
+ */
+function wholeAxes(tensor: ITensor, { axes, indices, shape }: AdvancedIndex): number[] | undefined {
+  const taken = axes.map((axis, i) => {
+    const { dims } = indices[i] as ITensor;
+    const along = dims.findIndex((dim) => dim !== 1);
+    const at = along < 0 ? -1 : along + shape.length - dims.length;
+    const isWhole = dims.every((dim, j) => sameDim(dim, j === along ? (tensor.dims[axis] as Dim) : 1));
+    return {
+      axis,
+      at,
+      isWhole: isWhole && (at < 0 ? tensor.dims[axis] === 1 : sameDim(shape[at] as Dim, dims[along] as Dim)),
+    };
+  });
+  const places = taken.map(({ at }) => at).filter((at) => at >= 0);
+  if (!taken.every(({ isWhole }) => isWhole) || new Set(places).size < places.length) return undefined;
+  return indices.every(isIota) ? taken.toSorted((a, b) => a.at - b.at).map(({ axis }) => axis) : undefined;
+}
+
 /** `self[index]`. */
 export function gatherIndexed(ctx: ConversionContext, tensor: ITensor, index: AdvancedIndex): ITensor {
   const { network } = ctx;
-  const [first, second] = index.indices;
-  if (first === undefined) return tensor;
-  if (second === undefined) return network.addGather(tensor, first, index.axes[0] as number);
-  const front = permute(ctx, tensor, indexedFirst(tensor.dims.length, index.axes));
-  const rows = network.addGather(front, indexRows(ctx, index), 0, "kND");
-  const shapeRank = index.shape.length;
-  return permute(ctx, rows, indexedInPlace(shapeRank, rows.dims.length - shapeRank, index.position));
+  const { axes, indices, shape, position } = index;
+  if (indices.length === 0) return tensor;
+  const rank = tensor.dims.length;
+  const inPlace = (y: ITensor): ITensor => permute(ctx, y, indexedInPlace(shape.length, rank - axes.length, position));
+  const whole = wholeAxes(tensor, index);
+  if (whole !== undefined) {
+    const order = indexedFirst(rank, whole);
+    const rest = order.slice(axes.length).map((axis) => tensor.dims[axis] as Dim);
+    return inPlace(reshape(ctx, permute(ctx, tensor, order), [...shape, ...rest]));
+  }
+  if (indices.length === 1) return network.addGather(tensor, indices[0] as ITensor, axes[0] as number);
+  const front = permute(ctx, tensor, indexedFirst(rank, axes));
+  return inPlace(network.addGather(front, indexRows(ctx, index), 0, "kND"));
 }
 
 /** Writes `updates` `[...shape, ...rest]` to the rows that `index` addresses, and gives the whole tensor. */

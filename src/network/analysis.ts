@@ -1,37 +1,46 @@
-import type { DataType } from "./enums.js";
+import { type DataType, isFloat } from "./enums.js";
 import { constantOf } from "./fold.js";
 import { largestFinite } from "./half.js";
-import type { ITensor, Weights } from "./layers.js";
+import type { ITensor } from "./layers.js";
 import { numbersOf } from "./weights.js";
 
 // What is known of a tensor by how it was made, whatever the inputs hold.
 
-/** Is the tensor the same all along an axis? So are such constants, what is stretched, and what such tensors make together. */
-export function repeatsAlong(tensor: ITensor, axis: number): boolean {
-  if (tensor.dims[axis] === 1) return true;
+/** Are its elements, in order, 0, 1, 2 and so on? */
+export function isIota(tensor: ITensor): boolean {
   const constant = constantOf(tensor);
-  if (constant !== null) return isRepeated(constant, axis);
+  if (constant !== null) return numbersOf(constant).every((number, i) => number === i);
   const layer = tensor.producer;
-  const [input] = layer?.inputs ?? [];
+  const [input, alpha, beta] = layer?.inputs ?? [];
   switch (layer?.type) {
-    case "kSLICE":
-      if (layer.attributes.mode === "kFILL") return false;
-      return layer.attributes.stride[axis] === 0 || repeatsAlong(input as ITensor, axis);
+    case "kFILL":
+      return tensor.dims.length === 1 && isNumber(alpha, 0) && isNumber(beta, 1);
+    case "kSHUFFLE":
+      return !layer.attributes.firstTranspose && !layer.attributes.secondTranspose && isIota(input as ITensor);
     case "kCAST":
-    case "kUNARY":
+      return !isFloat(tensor.type) && isIota(input as ITensor);
     case "kELEMENTWISE":
-    case "kSELECT":
-      return layer.inputs.every((one) => repeatsAlong(one as ITensor, axis));
+      // Positions from an offset, which may be 0.
+      return layer.attributes.operation === "kSUM" && isNumber(layer.inputs[1], 0) && isIota(input as ITensor);
     default:
       return false;
   }
 }
 
-function isRepeated(weights: Weights, axis: number): boolean {
-  const numbers = numbersOf(weights);
-  const size = weights.dims[axis] as number;
-  const inner = weights.dims.slice(axis + 1).reduce((product, dim) => product * dim, 1);
-  return numbers.every((number, i) => Math.floor(i / inner) % size === 0 || number === numbers[i - inner]);
+/** Is a bool true everywhere? So is a place that is not less than 0. */
+export function isTrue(tensor: ITensor): boolean {
+  const constant = constantOf(tensor);
+  if (constant !== null) return !constant.values.includes(0);
+  const layer = tensor.producer;
+  const opposite = layer?.type === "kUNARY" && layer.attributes.operation === "kNOT" ? layer.inputs[0]?.producer : null;
+  if (opposite?.type !== "kELEMENTWISE" || opposite.attributes.operation !== "kLESS") return false;
+  const [place, number] = opposite.inputs as [ITensor, ITensor];
+  return isNumber(number, 0) && isIota(place);
+}
+
+function isNumber(tensor: ITensor | null | undefined, number: number): boolean {
+  const weights = tensor ? constantOf(tensor) : null;
+  return weights?.dims.every((dim) => dim === 1) === true && numbersOf(weights)[0] === number;
 }
 
 const INTEGERS: Partial<Record<DataType, number>> = {

@@ -19,6 +19,14 @@ export function largestFinite(type: DataType): number {
   return type === "kHALF" ? HALF_MAX : type === "kBF16" ? BF16_MAX : FLOAT_MAX;
 }
 
+/**
+ * A finite number so low that softmax gives it no weight beside any other. Not the lowest: attention's kernels multiply by log2(e), to use
+ * powers of 2.
+ */
+export function hidingNumber(type: DataType): number {
+  return -largestFinite(type) / 2;
+}
+
 /** What a conversion to float16 could not hold. */
 export interface Saturation {
   /** Finite values beyond {@link HALF_MAX}, which became it. */

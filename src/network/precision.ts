@@ -1,10 +1,10 @@
 import { TrtorchError } from "../util/errors.js";
 import type { DataType } from "./enums.js";
-import { HALF_MAX, type Saturation, toBf16, toHalf } from "./half.js";
+import { HALF_MAX, hidingNumber, type Saturation, toBf16, toHalf } from "./half.js";
 import type { ITensor, Layer, LayerAttributes, LayerOf, LayerType, Weights } from "./layers.js";
 import type { Network } from "./network.js";
 import { bounds, volume } from "./symbolic.js";
-import { numbersOf } from "./weights.js";
+import { makeWeights, numbersOf } from "./weights.js";
 
 export type Precision = "fp32" | "fp16" | "bf16";
 
@@ -42,6 +42,9 @@ export interface PrecisionResult {
  *
  * Softmax, normalization layers, products of matrices and poolings accumulate in fp32 within TensorRT, with half inputs and
  * outputs; the mean of an image's positions is a pooling there (its kernels are called pooling_fw_4d_FP16FP32).
+ *
+ * One thing is left out: fused attention's rows without anything to see are 0 in fp32, and the mean of the values here. TensorRT
+ * has one kernel for attention in half precision, and none that masks weights behind softmax.
  *
  * The result shares layers and tensors that do not change with the network given, which is not changed.
  */
@@ -159,6 +162,8 @@ class Pass {
   readonly #summed = new Set<ITensor>();
   /** What grids of samples are computed from, back to convolutions and products of matrices. */
   readonly #coordinates = new Set<ITensor>();
+  /** The masks of attention in front of its softmax. */
+  readonly #hiding = new Set<Layer>();
   readonly #fp32Layers: { layer: string; reason: string }[] = [];
   readonly #warnings: string[] = [];
 
@@ -179,6 +184,8 @@ class Pass {
       if (type === "kREDUCE" && layer.attributes.operation !== "kMAX" && layer.attributes.operation !== "kMIN") {
         this.#summed.add(layer.inputs[0] as ITensor);
       }
+      const masked = maskedBefore(layer);
+      if (masked !== undefined) this.#hiding.add(masked);
     }
     for (const layer of [...layers].reverse()) {
       if (layer.type === "kGRID_SAMPLE") this.#coordinates.add(layer.inputs[1] as ITensor);
@@ -241,8 +248,10 @@ class Pass {
       const asked = this.#asked(layer);
       // What is asked for never takes fp32 from what is computed behind it.
       const reason = this.#reason(layer, floats) ?? (asked ? "asked" : undefined);
-      if (reason === undefined) this.#put(layer, this.#inputs(layer, this.#narrow), this.#narrowed(layer));
-      else {
+      if (reason === undefined) {
+        if (this.#hiding.has(layer)) this.#hide(layer);
+        else if (!this.#isHidden(layer)) this.#put(layer, this.#inputs(layer, this.#narrow), this.#narrowed(layer));
+      } else {
         this.#put(layer, this.#inputs(layer, "kFLOAT"));
         this.#fp32Layers.push({ layer: layer.name, reason: REASONS[reason] });
         // What was asked for, and sampled data, is data like any other behind the layer.
@@ -250,6 +259,25 @@ class Pass {
         for (const output of layer.outputs) this.#inherit(output, floats, spreads ? reason : undefined);
       }
     }
+  }
+
+  /** Hides scores by a finite number: of infinities alone softmax makes NaNs, and nothing behind it mends them. */
+  #hide(layer: Layer): void {
+    const [keep, scores, hidden] = this.#inputs(layer, this.#narrow) as [ITensor, ITensor, ITensor];
+    this.#target.layerNamePrefix = layer.name;
+    const number = makeWeights(this.#narrow, hidden.dims as number[], [hidingNumber(this.#narrow)]);
+    this.#put(layer, [keep, scores, this.#target.addConstant(number)]);
+    this.#target.layerNamePrefix = "";
+  }
+
+  /** Is a layer the second mask of an attention in half precision? It is left out. */
+  #isHidden(layer: Layer): boolean {
+    const scores = maskedBefore(layer);
+    if (scores === undefined || this.#home(scores.outputs[0] as ITensor).type !== this.#narrow) return false;
+    const weights = this.#home(layer.inputs[1] as ITensor);
+    if (weights.type !== this.#narrow) return false;
+    this.#homes.set(layer.outputs[0] as ITensor, weights);
+    return true;
   }
 
   /** Notes that an fp32 output may stay fp32 further on, and whether it may be large. */
@@ -480,6 +508,20 @@ class Pass {
       `${layer}: ${lost.length} of ${numbers.length} weights are beyond float16's range of ±${HALF_MAX} (${lost[0]} is) and became its largest value; name it in fp32_ops or use bf16`,
     );
   }
+}
+
+/**
+ * What hides scores from a softmax whose weights the layer masks once more, in one operator: so does attention, for rows without
+ * anything to see.
+ */
+function maskedBefore(layer: Layer): Layer | undefined {
+  const softmax = layer.type === "kSELECT" ? layer.inputs[1]?.producer : undefined;
+  const masked = softmax?.type === "kSOFTMAX" ? softmax.inputs[0]?.producer : undefined;
+  const isOne =
+    masked?.type === "kSELECT" &&
+    masked.inputs[0] === layer.inputs[0] &&
+    layerPath(masked).bare === layerPath(layer).bare;
+  return isOne ? masked : undefined;
 }
 
 /** A constant with a finite number that a half does not hold twice over. */

@@ -1,5 +1,5 @@
 import t from "tap";
-import { largestMagnitude, repeatsAlong } from "../../src/network/analysis.js";
+import { isIota, isTrue, largestMagnitude } from "../../src/network/analysis.js";
 import type { DataType } from "../../src/network/enums.js";
 import type { ITensor } from "../../src/network/layers.js";
 import { Network } from "../../src/network/network.js";
@@ -9,27 +9,37 @@ function constant(network: Network, type: DataType, dims: readonly number[], num
   return network.addConstant(makeWeights(type, dims, numbers));
 }
 
-t.test("what repeats along an axis", (t) => {
+t.test("positions in order", (t) => {
   const network = new Network();
-  const column = network.addInput("column", "kBOOL", [3, 1]);
-  const whole = network.addInput("whole", "kBOOL", [3, 2]);
-  t.ok(repeatsAlong(column, 1), "one element");
-  t.notOk(repeatsAlong(column, 0));
-  const stretched = network.addSlice(column, [0, 0], [3, 2], [1, 0]);
-  t.ok(repeatsAlong(stretched, 1));
-  t.notOk(repeatsAlong(network.addSlice(whole, [0, 0], [2, 2], [1, 1]), 1));
-  t.ok(repeatsAlong(network.addSlice(stretched, [1, 0], [2, 2], [1, 1]), 1), "a part of what does");
-  const nothing = constant(network, "kBOOL", [], [0]);
-  t.notOk(
-    repeatsAlong(network.addSlice(stretched, [0, 0], [3, 4], [1, 1], "kFILL", nothing), 1),
-    "filled behind its end",
-  );
-  const rows = constant(network, "kBOOL", [3, 2], [1, 1, 0, 0, 1, 1]);
-  t.ok(repeatsAlong(rows, 1));
-  t.notOk(repeatsAlong(rows, 0));
-  t.ok(repeatsAlong(constant(network, "kFLOAT", [2, 2, 2], [1, 2, 1, 2, 3, 4, 3, 4]), 1), "an axis in between");
-  t.ok(repeatsAlong(network.addUnary(network.addElementWise(stretched, rows, "kAND"), "kNOT"), 1));
-  t.notOk(repeatsAlong(network.addElementWise(stretched, whole, "kAND"), 1));
+  const batch = network.addDynamicInput("x", "kFLOAT", [{ min: 1, opt: 2, max: 8 }]).dims;
+  const [zero, one] = [constant(network, "kINT64", [], [0]), constant(network, "kINT64", [1], [1])];
+  const filled = network.addFill(batch, "kLINSPACE", "kINT64", zero, one);
+  const of = (...numbers: number[]): ITensor => constant(network, "kINT64", [numbers.length], numbers);
+  const row = network.addShuffle(filled, { reshape: [1, -1] });
+  for (const [what, tensor] of Object.entries({
+    constants: of(0, 1, 2),
+    "as many as a size": filled,
+    "in another shape": row,
+    "from an offset of 0": network.addElementWise(filled, of(0), "kSUM"),
+    "in another type": network.addCast(filled, "kINT32"),
+  }))
+    t.ok(isIota(tensor), what);
+  for (const [what, tensor] of Object.entries({
+    "other numbers": of(0, 2, 1),
+    "from 1": network.addElementWise(filled, of(1), "kSUM"),
+    "in steps of 2": network.addFill(batch, "kLINSPACE", "kINT64", zero, of(2)),
+    transposed: network.addShuffle(constant(network, "kINT64", [2, 2], [0, 1, 2, 3]), { firstTranspose: [1, 0] }),
+    "an input": network.addInput("i", "kINT64", [3]),
+  }))
+    t.notOk(isIota(tensor), what);
+
+  const less = (number: number): ITensor =>
+    network.addElementWise(row, constant(network, "kINT64", [1, 1], [number]), "kLESS");
+  t.ok(isTrue(network.addUnary(less(0), "kNOT")), "no place is less than 0");
+  t.notOk(isTrue(network.addUnary(less(1), "kNOT")));
+  t.notOk(isTrue(less(0)));
+  t.ok(isTrue(constant(network, "kBOOL", [2], [1, 1])));
+  t.notOk(isTrue(constant(network, "kBOOL", [2], [1, 0])));
   t.end();
 });
 

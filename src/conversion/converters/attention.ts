@@ -1,18 +1,18 @@
-import { largestMagnitude, repeatsAlong } from "../../network/analysis.js";
+import { isTrue, largestMagnitude } from "../../network/analysis.js";
 import { isFloat } from "../../network/enums.js";
 import { constantOf } from "../../network/fold.js";
-import { largestFinite } from "../../network/half.js";
+import { hidingNumber } from "../../network/half.js";
 import type { ITensor } from "../../network/layers.js";
 import { type Dim, floordiv, mul } from "../../network/symbolic.js";
 import { numbersOf } from "../../network/weights.js";
-import { iota, like, movedAxis, permute, range, sliceAxis } from "../axes.js";
+import { iota, like, range, sliceAxis } from "../axes.js";
 import type { ConversionContext } from "../context.js";
-import { broadcast, constantLike, elementWise, expandRank, expandTo, reshape } from "../operands.js";
+import { broadcast, constantLike, elementWise, expandTo, reshape } from "../operands.js";
 import { converter } from "../registry.js";
 import { Scalar, type TensorValue } from "../values.js";
 import { matmul } from "./matmul.js";
 import { layerNormOver } from "./normalization.js";
-import { visible, withoutHiddenRows } from "./softmax.js";
+import { visible } from "./softmax.js";
 
 interface AttentionArguments {
   readonly query: TensorValue;
@@ -42,60 +42,59 @@ function attention(ctx: ConversionContext, args: AttentionArguments): TensorValu
   const heads = args.enable_gqa ? (query.dims.at(-3) as Dim) : undefined;
   const key = heads === undefined ? args.key : repeatHeads(ctx, args.key, heads);
   const value = heads === undefined ? args.value : repeatHeads(ctx, args.value, heads);
-  let scores = matmul(ctx, elementWise(ctx, query, new Scalar("float", scale), "kPROD"), key, true);
-  if (args.is_causal)
-    scores = masked(ctx, scores, causalMask(ctx, scores.dims.at(-2) as Dim, scores.dims.at(-1) as Dim).tensor);
-  const mask = args.attn_mask;
-  if (mask === null) return weighed(ctx, scores, value);
+  const scores = matmul(ctx, elementWise(ctx, query, new Scalar("float", scale), "kPROD"), key, true);
+  return matmul(ctx, weightsOf(ctx, scores, args), value);
+}
+
+/** The softmax of the scores that the mask leaves. */
+function weightsOf(
+  ctx: ConversionContext,
+  scores: TensorValue,
+  { attn_mask: mask, is_causal }: Pick<AttentionArguments, "attn_mask" | "is_causal">,
+): TensorValue {
+  const unlessHidden = (keep: ITensor): TensorValue => where(ctx, keep, scores, Number.NEGATIVE_INFINITY);
+  if (is_causal) {
+    const [rows, columns] = scores.dims.slice(-2) as [Dim, Dim];
+    return softmaxOf(ctx, unlessHidden(causalMask(ctx, rows, columns)));
+  }
+  if (mask === null) return softmaxOf(ctx, scores);
   if (mask.dtype !== "bool") {
-    return unhidden(ctx, weighed(ctx, elementWise(ctx, scores, mask, "kSUM"), value), mask.tensor);
+    const sum = elementWise(ctx, scores, mask, "kSUM");
+    return leavesEachRow(mask.tensor) ? softmaxOf(ctx, sum) : softmaxWhere(ctx, visible(ctx, mask.tensor), sum);
   }
-  const parts = separated(ctx, mask.tensor);
-  if (parts === undefined) {
-    return unhidden(ctx, weighed(ctx, masked(ctx, scores, mask.tensor), value), mask.tensor);
-  }
-  // Not the lowest number of all: kernels multiply by log2(e) to use powers of 2.
-  scores = masked(ctx, scores, parts.keys, -largestFinite(scores.tensor.type) / 2);
-  if (parts.fixed !== null) scores = masked(ctx, scores, parts.fixed);
-  return weighed(ctx, scores, withoutHiddenKeys(ctx, value, parts.keys));
+  const keep = whatHides(ctx, mask.tensor);
+  if (keep === null) return softmaxOf(ctx, scores);
+  return leavesEachRow(keep) ? softmaxOf(ctx, unlessHidden(keep)) : softmaxWhere(ctx, keep, scores);
 }
 
-function weighed(ctx: ConversionContext, scores: TensorValue, value: TensorValue): TensorValue {
-  return matmul(ctx, like(ctx, scores, ctx.network.addSoftMax(scores.tensor, scores.dims.length - 1)), value);
-}
-
-/** Is it known that each row has something to see: by a constant mask, or because one that is added is finite? */
-function leavesEachRow(mask: ITensor): boolean {
-  if (isFloat(mask.type) && Number.isFinite(largestMagnitude(mask))) return true;
-  const weights = constantOf(mask);
-  if (weights === null) return false;
-  const numbers = numbersOf(weights);
-  const hides = weights.type === "kBOOL" ? 0 : Number.NEGATIVE_INFINITY;
-  const length = mask.dims.at(-1) as number;
-  let last = -1;
-  for (let i = 0; i < numbers.length; i++) {
-    if (numbers[i] !== hides) last = Math.floor(i / length);
-    else if (i % length === length - 1 && last < Math.floor(i / length)) return false;
-  }
-  return true;
+function softmaxOf(ctx: ConversionContext, scores: TensorValue): TensorValue {
+  return like(ctx, scores, ctx.network.addSoftMax(scores.tensor, scores.dims.length - 1));
 }
 
 /**
- * The mask as one of keys, the same for all rows (padding), and a constant one that leaves something to each row (causality):
- * both must allow a key. Undefined where it is nothing like that.
+ * Softmax over the scores where `keep` is true, and 0 elsewhere: also in rows without any, of which softmax makes NaNs. The mask is
+ * asked twice because TensorRT does both within softmax's kernel, where a reduction of the mask would be one more.
+ *
+ * In half precision the second time would take apart what is one kernel, attention as a whole. Such rows are hidden by a finite
+ * number there and get the mean of the values: here, where the model itself is half, else by {@link applyPrecision}.
  */
-function separated(
-  ctx: ConversionContext,
-  keep: ITensor,
-): { readonly keys: ITensor; readonly fixed: ITensor | null } | undefined {
-  const all = conjuncts(keep).map((mask) => expandRank(ctx, mask, 2));
-  const variable = all.filter((mask) => constantOf(mask) === null);
-  if (variable.length === 0 || !variable.every((mask) => repeatsAlong(mask, mask.dims.length - 2))) return undefined;
-  const and = (a: ITensor, b: ITensor): ITensor => ctx.network.addElementWise(...broadcast(ctx, a, b), "kAND");
-  // Constants that allow everything decide nothing.
-  const constants = all.filter((mask) => constantOf(mask)?.values.includes(0));
-  const fixed = constants.length === 0 ? null : constants.reduce(and);
-  return fixed === null || leavesEachRow(fixed) ? { keys: variable.reduce(and), fixed } : undefined;
+function softmaxWhere(ctx: ConversionContext, keep: ITensor, scores: TensorValue): TensorValue {
+  const { type } = scores.tensor;
+  const [condition] = broadcast(ctx, keep, scores.tensor);
+  if (type !== "kFLOAT") return softmaxOf(ctx, where(ctx, condition, scores, hidingNumber(type)));
+  return where(ctx, condition, softmaxOf(ctx, where(ctx, condition, scores, Number.NEGATIVE_INFINITY)), 0);
+}
+
+/**
+ * The mask without those parts of a conjunction that hide nothing, null where all are such. Transformers join one that says nothing of
+ * rows and one that says nothing of anything: without the latter, all rows have one mask.
+ */
+function whatHides(ctx: ConversionContext, mask: ITensor): ITensor | null {
+  const parts = conjuncts(mask);
+  const hiding = parts.filter((part) => !isTrue(part));
+  if (hiding.length === parts.length) return mask;
+  if (hiding.length === 0) return null;
+  return hiding.reduce((a, b) => ctx.network.addElementWise(...broadcast(ctx, a, b), "kAND"));
 }
 
 /** The masks of which a mask is the conjunction. */
@@ -106,26 +105,17 @@ function conjuncts(mask: ITensor): readonly ITensor[] {
     : [mask];
 }
 
-/**
- * 0 for the values of keys that are hidden from all rows. Where a row sees others, these have no weight; where it does not, all
- * the weight, and 0 is their mean. It takes no layer behind the ones that TensorRT makes one kernel of.
- */
-function withoutHiddenKeys(ctx: ConversionContext, value: TensorValue, keep: ITensor): TensorValue {
-  const axis = keep.dims.length - 2;
-  const row = sliceAxis(ctx, keep, axis, 0, 1);
-  const [column, x] = broadcast(ctx, permute(ctx, row, movedAxis(axis + 2, axis, axis + 1)), value.tensor);
-  return like(ctx, value, ctx.network.addSelect(column, x, constantLike(ctx, x, 0)));
-}
-
-/**
- * 0 in the rows that the mask hides as a whole, of which softmax makes NaNs. They are told by the mask, and changed in the
- * result: the layers between, which are one kernel, stay together.
- */
-function unhidden(ctx: ConversionContext, y: TensorValue, mask: ITensor): TensorValue {
-  if (leavesEachRow(mask)) return y;
-  const rank = y.dims.length;
-  const keep = expandRank(ctx, isFloat(mask.type) ? visible(ctx, mask) : mask, rank);
-  return like(ctx, y, withoutHiddenRows(ctx, y.tensor, keep, rank - 1));
+/** Is it known that each row has something to see: by a constant mask, or because one that is added is finite? */
+function leavesEachRow(mask: ITensor): boolean {
+  if (isFloat(mask.type) && Number.isFinite(largestMagnitude(mask))) return true;
+  const weights = constantOf(mask);
+  if (weights === null) return false;
+  const hidden = weights.type === "kBOOL" ? 0 : Number.NEGATIVE_INFINITY;
+  const numbers = numbersOf(weights);
+  const length = mask.dims.at(-1) as number;
+  return range(numbers.length / length).every((row) =>
+    numbers.subarray(row * length, (row + 1) * length).some((number) => number !== hidden),
+  );
 }
 
 /** Grouped-query attention: each head of keys and values serves several heads of queries that follow each other. */
@@ -140,23 +130,18 @@ function repeatHeads(ctx: ConversionContext, value: TensorValue, heads: Dim): Te
   return ctx.tensorValue(reshape(ctx, repeated, [...lead, mul(own, repeats), ...tail]), value.dtype);
 }
 
-/** The scores where `keep` is true, `hidden` elsewhere. Softmax makes NaNs of a row of minus infinities, and a mean of any other. */
-function masked(
-  ctx: ConversionContext,
-  scores: TensorValue,
-  keep: ITensor,
-  hidden = Number.NEGATIVE_INFINITY,
-): TensorValue {
-  const [condition, x] = broadcast(ctx, keep, scores.tensor);
-  return like(ctx, scores, ctx.network.addSelect(condition, x, constantLike(ctx, x, hidden)));
+/** `x` where `keep` is true, `other` elsewhere. */
+function where(ctx: ConversionContext, keep: ITensor, x: TensorValue, other: number): TensorValue {
+  const [condition, wide] = broadcast(ctx, keep, x.tensor);
+  return like(ctx, x, ctx.network.addSelect(condition, wide, constantLike(ctx, wide, other)));
 }
 
 /** True on and below the diagonal that starts in the upper left corner. */
-function causalMask(ctx: ConversionContext, rows: Dim, columns: Dim): TensorValue {
+function causalMask(ctx: ConversionContext, rows: Dim, columns: Dim): ITensor {
   const { network } = ctx;
   const row = reshape(ctx, iota(ctx, rows), [rows, 1]);
   const column = reshape(ctx, iota(ctx, columns), [1, columns]);
-  return ctx.tensorValue(network.addUnary(network.addElementWise(column, row, "kGREATER"), "kNOT"));
+  return network.addUnary(network.addElementWise(column, row, "kGREATER"), "kNOT");
 }
 
 export const scaledDotProductAttention = converter(
@@ -266,7 +251,7 @@ function withMask(ctx: ConversionContext, scores: TensorValue, mask: TensorValue
   const dims = type === 1 && mask.dims.length === 2 ? [mask.dims[0] as Dim, 1, 1, mask.dims[1] as Dim] : mask.dims;
   const shaped = ctx.tensorValue(reshape(ctx, mask.tensor, dims), mask.dtype);
   if (mask.dtype !== "bool") return elementWise(ctx, scores, shaped, "kSUM");
-  return masked(ctx, scores, ctx.network.addUnary(shaped.tensor, "kNOT"));
+  return where(ctx, ctx.network.addUnary(shaped.tensor, "kNOT"), scores, Number.NEGATIVE_INFINITY);
 }
 
 /** Head by head: with a reduction beside the product of weights and values, TensorRT 10.6 gets the product wrong over ranges. */
