@@ -8,13 +8,8 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Engine, loadEngine } from "../../src/backends/tensorrt/engine.js";
-import type { Tensor } from "../../src/ir/tensor.js";
-import { compare } from "../../src/worker/comparison.js";
 import { BATCHES, jobName, PRECISIONS, readModel } from "./models.js";
-
-const ROUNDS = 10;
-const ITERATIONS = 100;
-const TOLERANCES = { fp32: { rtol: 2e-3, atol: 0 }, fp16: { rtol: 2e-2, atol: 0 } };
+import { hold, median, takeTurns } from "./turns.js";
 
 const [work, file, ...names] = process.argv.slice(2) as [string, string, ...string[]];
 const rows: object[] = [];
@@ -60,41 +55,24 @@ async function measure(name: string, batch: number, precision: (typeof PRECISION
     flag: join(work, "onnx", `${job}-${precision}-flag.engine`),
   };
   if (!existsSync(files.ours)) return nothing;
-  const { inputs, outputs } = readModel(work, name, batch);
-  const feeds = (engine: Engine): Record<string, Tensor> =>
-    Object.fromEntries(engine.inputs.map((input, i) => [input.name, inputs[i] as Tensor]));
-
-  const loads: { what: keyof typeof files; engine: Engine; medians: number[] }[] = [];
+  const recorded = readModel(work, name, batch);
+  const loads: { what: keyof typeof files; engine: Engine }[] = [];
   for (const what of ["ours", "onnx", "flag", "ours", "onnx", "flag"] as const) {
-    if (existsSync(files[what])) loads.push({ what, engine: await loadEngine(files[what]), medians: [] });
+    if (existsSync(files[what])) loads.push({ what, engine: await loadEngine(files[what]) });
   }
-  const hold = async ({ engine }: (typeof loads)[number]): Promise<{ passed: boolean; maxError: number }> => {
-    const results = await engine.execute(feeds(engine));
-    const comparisons = engine.outputs.map((output, i) =>
-      compare(output.name, results[output.name] as Tensor, outputs[i] as Tensor, TOLERANCES[precision]),
-    );
-    return {
-      passed: comparisons.every((comparison) => comparison.passed),
-      maxError: Math.max(...comparisons.map(({ maxAbsError }) => maxAbsError ?? Number.POSITIVE_INFINITY)),
-    };
-  };
-  const held = await hold(loads[0] as (typeof loads)[number]);
+  const engines = loads.map(({ engine }) => engine);
+  const held = await hold(engines[0] as Engine, recorded, precision);
   const parsers = loads.find(({ what }) => what === "onnx");
-  const onnxError = parsers === undefined ? null : (await hold(parsers)).maxError;
-  for (let round = 0; round < ROUNDS; round++) {
-    for (let turn = 0; turn < loads.length; turn++) {
-      const { engine, medians } = loads[(round + turn) % loads.length] as (typeof loads)[number];
-      const { times } = await engine.bench(feeds(engine), { warmup: 20, iterations: ITERATIONS, graph: true });
-      medians.push(median([...times]));
-    }
-  }
-  for (const { engine } of loads) await engine.dispose();
+  const onnxError = parsers === undefined ? null : (await hold(parsers.engine, recorded, precision)).maxError;
+  const turns = await takeTurns(engines, recorded);
+  for (const engine of engines) await engine.dispose();
+  const of = (what: keyof typeof files): number[][] => turns.filter((_, i) => loads[i]?.what === what);
   const apart = (Object.keys(files) as (keyof typeof files)[]).map((what) => {
-    const [one, other] = loads.filter((load) => load.what === what).map(({ medians }) => median(medians));
+    const [one, other] = of(what).map(median);
     return one === undefined || other === undefined ? 0 : Math.abs(one / other - 1);
   });
   const time = (what: keyof typeof files): number | null => {
-    const medians = loads.filter((load) => load.what === what).flatMap((load) => load.medians);
+    const medians = of(what).flat();
     return medians.length === 0 ? null : median(medians);
   };
   return {
@@ -107,9 +85,4 @@ async function measure(name: string, batch: number, precision: (typeof PRECISION
     flag: time("flag"),
     noise: Math.max(...apart),
   };
-}
-
-function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }

@@ -11,6 +11,8 @@
 #     features  bf16, int8, refit, profiles, parts in Torch, ...; verify, run and bench over them
 #     soak      memory over loads and executions; kills
 #     operators the recorded cases of the operators' tests, built and executed, as far as SECONDS_FOR_OPERATORS go
+#   and when named, after build and onnx:
+#     times     how long each layer of these engines takes         forms    other forms of the networks, built and timed
 #
 # Every step is run, whatever the ones before gave; the exit status is 1 where one failed.
 #
@@ -69,6 +71,12 @@ for name in $steps; do
       step onnx "$PYTHON" "$here/onnx_engines.py" "$WORK" "${models[@]}" ;;
     measure)
       step measure "$NODE" "$root/dist/test/gpu/measure.js" "$WORK" "$out/measure.json" "${models[@]}" ;;
+    times)
+      for model in "${models[@]}"; do
+        step "times $model" "$PYTHON" "$here/layer_times.py" "$WORK/engines/$model"-b*/*-device/model.engine "$WORK/onnx/$model"-b*.engine
+      done ;;
+    forms)
+      for model in "${models[@]}"; do step "forms $model" "$NODE" "$root/dist/test/gpu/forms.js" "$WORK" "$model"; done ;;
     wrapped)
       step wrapped "$PYTHON" "$here/wrapped.py" "$WORK" "$TORCHTRT" "${models[@]}" ;;
     features)

@@ -144,9 +144,14 @@ function causalMask(ctx: ConversionContext, rows: Dim, columns: Dim): ITensor {
   return network.addUnary(network.addElementWise(column, row, "kGREATER"), "kNOT");
 }
 
+const HIDDEN_ROWS = {
+  limits: "In half precision, rows whose mask hides everything are the mean of the values, not 0.",
+};
+
 export const scaledDotProductAttention = converter(
   "aten::scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0.0, bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor",
   (ctx, args) => attention(ctx, args),
+  HIDDEN_ROWS,
 );
 
 /** The kernels that PyTorch chose while exporting for one device or another; only their first result is attention's. */
@@ -164,6 +169,7 @@ export const attentionKernels = [
       const y = onlyFirst(ctx, attention(ctx, args));
       return [y, y];
     },
+    HIDDEN_ROWS,
   ),
   converter(
     "aten::_scaled_dot_product_flash_attention(Tensor query, Tensor key, Tensor value, float dropout_p=0.0, bool is_causal=False, bool return_debug_mask=False, *, float? scale=None) -> (Tensor output, Tensor logsumexp, Tensor cum_seq_q, Tensor cum_seq_k, int max_q, int max_k, Tensor rng_state, Tensor unused, Tensor debug_attn_mask)",
@@ -178,6 +184,7 @@ export const attentionKernels = [
       const y = onlyFirst(ctx, attention(ctx, { ...args, attn_mask: args.attn_bias }));
       return [y, y, y, y];
     },
+    HIDDEN_ROWS,
   ),
   converter(
     "aten::_scaled_dot_product_attention_math(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0.0, bool is_causal=False, Tensor? dropout_mask=None, *, float? scale=None, bool enable_gqa=False) -> (Tensor, Tensor)",
@@ -185,6 +192,7 @@ export const attentionKernels = [
       const y = onlyFirst(ctx, attention(ctx, args));
       return [y, y];
     },
+    HIDDEN_ROWS,
   ),
 ];
 
