@@ -263,11 +263,11 @@ class Pass {
 
   /** Hides scores by a finite number: of infinities alone softmax makes NaNs, and nothing behind it mends them. */
   #hide(layer: Layer): void {
-    const [keep, scores, hidden] = this.#inputs(layer, this.#narrow) as [ITensor, ITensor, ITensor];
-    this.#target.layerNamePrefix = layer.name;
-    const number = makeWeights(this.#narrow, hidden.dims as number[], [hidingNumber(this.#narrow)]);
-    this.#put(layer, [keep, scores, this.#target.addConstant(number)]);
-    this.#target.layerNamePrefix = "";
+    const [keep, scores, infinity] = layer.inputs as [ITensor, ITensor, ITensor];
+    const weights = makeWeights(this.#narrow, infinity.dims as number[], [hidingNumber(this.#narrow)]);
+    const number = this.#target.addLike(infinity.producer as LayerOf<"kCONSTANT">, [], { weights })
+      .outputs[0] as ITensor;
+    this.#put(layer, [this.#home(keep), this.#as(scores, this.#narrow), number]);
   }
 
   /** Is a layer the second mask of an attention in half precision? It is left out. */
