@@ -249,8 +249,10 @@ class Pass {
       // What is asked for never takes fp32 from what is computed behind it.
       const reason = this.#reason(layer, floats) ?? (asked ? "asked" : undefined);
       if (reason === undefined) {
-        if (this.#hiding.has(layer)) this.#hide(layer);
-        else if (!this.#isHidden(layer)) this.#put(layer, this.#inputs(layer, this.#narrow), this.#narrowed(layer));
+        const weights = this.#weightsOfHidden(layer);
+        if (weights !== undefined) this.#homes.set(layer.outputs[0] as ITensor, weights);
+        else if (this.#hiding.has(layer)) this.#hide(layer);
+        else this.#put(layer, this.#inputs(layer, this.#narrow), this.#narrowed(layer));
       } else {
         this.#put(layer, this.#inputs(layer, "kFLOAT"));
         this.#fp32Layers.push({ layer: layer.name, reason: REASONS[reason] });
@@ -270,14 +272,12 @@ class Pass {
     this.#put(layer, [this.#home(keep), this.#as(scores, this.#narrow), number]);
   }
 
-  /** Is a layer the second mask of an attention in half precision? It is left out. */
-  #isHidden(layer: Layer): boolean {
-    const scores = maskedBefore(layer);
-    if (scores === undefined || this.#home(scores.outputs[0] as ITensor).type !== this.#narrow) return false;
+  /** The weights that a layer masks a second time, where attention is in half precision: they take its place. */
+  #weightsOfHidden(layer: Layer): ITensor | undefined {
+    const scores = maskedBefore(layer)?.outputs[0];
+    if (scores === undefined) return undefined;
     const weights = this.#home(layer.inputs[1] as ITensor);
-    if (weights.type !== this.#narrow) return false;
-    this.#homes.set(layer.outputs[0] as ITensor, weights);
-    return true;
+    return this.#home(scores).type === this.#narrow && weights.type === this.#narrow ? weights : undefined;
   }
 
   /** Notes that an fp32 output may stay fp32 further on, and whether it may be large. */

@@ -1,6 +1,5 @@
 import type { Engine } from "../../src/backends/tensorrt/engine.js";
 import type { Tensor } from "../../src/ir/tensor.js";
-import type { OutputComparison } from "../../src/plan/job.js";
 import { compare } from "../../src/worker/comparison.js";
 import type { PRECISIONS, Recorded } from "./models.js";
 
@@ -19,9 +18,8 @@ export async function hold(
   precision: (typeof PRECISIONS)[number],
 ): Promise<{ readonly passed: boolean; readonly maxError: number }> {
   const results = await engine.execute(feedsOf(engine, recorded));
-  const comparisons = engine.outputs.map(
-    (output, i): OutputComparison =>
-      compare(output.name, results[output.name] as Tensor, recorded.outputs[i] as Tensor, TOLERANCES[precision]),
+  const comparisons = engine.outputs.map((output, i) =>
+    compare(output.name, results[output.name] as Tensor, recorded.outputs[i] as Tensor, TOLERANCES[precision]),
   );
   return {
     passed: comparisons.every((comparison) => comparison.passed),

@@ -41,7 +41,7 @@ export function visible(ctx: ConversionContext, scores: ITensor): ITensor {
  * `y`, and 0 in the rows of which nothing along `axis`, which `y` may have in another size, is visible: softmax makes NaNs
  * of them. Infinities are told before they are reduced: the largest of nothing but minus infinity is TensorRT's least float.
  */
-export function withoutHiddenRows(ctx: ConversionContext, y: ITensor, isVisible: ITensor, axis: number): ITensor {
+function withoutHiddenRows(ctx: ConversionContext, y: ITensor, isVisible: ITensor, axis: number): ITensor {
   const { network } = ctx;
   const seen = network.addReduce(network.addCast(isVisible, "kFLOAT"), "kMAX", [axis], true);
   const isSeen = network.addElementWise(seen, constantLike(ctx, seen, 0), "kGREATER");
